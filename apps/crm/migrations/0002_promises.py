@@ -1,0 +1,99 @@
+"""What the database itself holds to, whoever writes: the triggers behind the pipeline, and the roles."""
+
+from django.db import migrations
+
+ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
+
+# A stage changes only together with the next version and with the ledger row of exactly that move, which is
+# written first. A new account stands outside. There is no flag to set that would let anything else through.
+STAGE = """
+CREATE FUNCTION crm_account_stage_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.stage <> '' OR NEW.version <> 0 THEN
+            RAISE EXCEPTION 'A new account stands outside the pipeline: insert it, then move it.'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    ELSIF NEW.version IS DISTINCT FROM OLD.version + 1 OR NOT EXISTS (
+        SELECT FROM crm_stagetransition row
+        WHERE row.account_id = NEW.id AND row.version = NEW.version
+          AND row.from_stage = OLD.stage AND row.to_stage = NEW.stage
+    ) THEN
+        RAISE EXCEPTION 'Account % changes its stage only by a move: version % needs its row in the ledger.',
+            NEW.id, OLD.version + 1 USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER account_stage_guard_insert BEFORE INSERT ON crm_account
+    FOR EACH ROW EXECUTE FUNCTION crm_account_stage_guard();
+CREATE TRIGGER account_stage_guard_update BEFORE UPDATE ON crm_account
+    FOR EACH ROW WHEN (OLD.stage IS DISTINCT FROM NEW.stage OR OLD.version IS DISTINCT FROM NEW.version)
+    EXECUTE FUNCTION crm_account_stage_guard();
+"""
+
+# The ledger only grows. Its rows go with an erased account, which is gone when the cascade reaches them, and a
+# reason can be blanked when the person it names is erased.
+LEDGER = """
+CREATE FUNCTION crm_stagetransition_immutable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM crm_account WHERE id = OLD.account_id) THEN
+            RETURN OLD;
+        END IF;
+    ELSIF NEW.reason = '' AND to_jsonb(NEW) - 'reason' = to_jsonb(OLD) - 'reason' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'The history of account % is never changed.', OLD.account_id
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+CREATE TRIGGER stagetransition_immutable BEFORE UPDATE OR DELETE ON crm_stagetransition
+    FOR EACH ROW EXECUTE FUNCTION crm_stagetransition_immutable();
+"""
+
+# A renewal date that moves by less than 15 days is still the same renewal, so that a playbook that acted on it
+# does not act again.
+RENEWAL = """
+CREATE FUNCTION crm_account_renewal_anchor() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    -- Generated columns are not computed yet in a BEFORE trigger: the rule of renewal_on stands here again.
+    renews date := CASE WHEN NEW.plan = 'annual' THEN COALESCE(NEW.contract_renewal_on, NEW.next_renewal_on)
+                        ELSE NEW.next_renewal_on END;
+    last_seen date;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        last_seen := COALESCE(OLD.renewal_on, OLD.renewal_anchor_on);
+        NEW.renewal_anchor_on := OLD.renewal_anchor_on;
+    END IF;
+    IF renews IS NOT NULL AND (last_seen IS NULL OR abs(renews - last_seen) >= 15) THEN
+        NEW.renewal_anchor_on := renews;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER account_renewal_anchor
+    BEFORE INSERT OR UPDATE OF plan, contract_renewal_on, next_renewal_on ON crm_account
+    FOR EACH ROW EXECUTE FUNCTION crm_account_renewal_anchor();
+"""
+
+UNDONE = """
+DROP FUNCTION crm_account_stage_guard CASCADE;
+DROP FUNCTION crm_stagetransition_immutable CASCADE;
+DROP FUNCTION crm_account_renewal_anchor CASCADE;
+"""
+
+
+def add_roles(apps, schema_editor):
+    group = apps.get_model("auth", "Group")
+    for name in ROLES:
+        group.objects.get_or_create(name=name)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
+
+    operations = [
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL, UNDONE),
+        migrations.RunPython(add_roles, migrations.RunPython.noop),
+    ]

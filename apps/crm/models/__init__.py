@@ -1,0 +1,27 @@
+from apps.crm.models.account import Account
+from apps.crm.models.alert import Alert
+from apps.crm.models.bill import Bill
+from apps.crm.models.call import Call, CallHost
+from apps.crm.models.contact import Contact
+from apps.crm.models.label import AccountLabel, Label
+from apps.crm.models.note import Note
+from apps.crm.models.task import Task
+from apps.crm.models.transition import StageTransition
+from apps.crm.models.user import User
+from apps.crm.policy import Policy
+
+__all__ = [
+    "Account",
+    "AccountLabel",
+    "Alert",
+    "Bill",
+    "Call",
+    "CallHost",
+    "Contact",
+    "Label",
+    "Note",
+    "Policy",
+    "StageTransition",
+    "Task",
+    "User",
+]

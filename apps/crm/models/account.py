@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.core.validators import MaxLengthValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Case, Count, Exists, F, Func, Min, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce, Concat, Greatest, Upper
+from django.utils import timezone
+
+from apps.crm.models.alert import Alert
+from apps.crm.models.bill import Bill
+from apps.crm.models.call import Call
+from apps.crm.models.label import AccountLabel, Label
+from apps.crm.models.moving import Conflict, Movable, MovableQuerySet
+from apps.crm.models.note import Note
+from apps.crm.models.task import Task
+from apps.crm.models.transition import StageTransition
+from apps.crm.models.user import User
+from apps.crm.pipeline import OPEN, Stage
+from apps.crm.policy import Numbers
+
+
+class Plan(models.TextChoices):
+    UNKNOWN = "", "Unknown"
+    PAY_AS_YOU_GO = "pay_as_you_go", "Pay as you go"
+    STARTUP = "startup", "Startup"
+    YC = "yc", "YC"
+    BOOST = "boost", "Boost"
+    ANNUAL = "annual", "Annual"
+
+
+class PaymentRisk(models.TextChoices):
+    NOT_ASSESSED = "", "Not assessed"
+    LOW = "low", "Low"
+    MEDIUM = "medium", "Medium"
+    HIGH = "high", "High"
+
+
+def _of_account(rows: models.QuerySet[Any], value: models.Aggregate) -> Subquery:
+    """One aggregate over the rows that hang on an account, as a subquery."""
+    grouped = rows.filter(account=OuterRef("pk")).order_by().values("account")
+    return Subquery(grouped.annotate(value=value).values("value"))
+
+
+class AccountQuerySet(MovableQuerySet):
+    def in_open_stages(self) -> AccountQuerySet:
+        return self.filter(stage__in=OPEN)
+
+    def renewing_within(self, days: int, *, today: date) -> AccountQuerySet:
+        """Accounts whose next bill renews today or in up to ``days`` days."""
+        return self.filter(renewal_on__range=(today, today + timedelta(days=days)))
+
+    def released(self) -> AccountQuerySet:
+        """Accounts the playbooks may touch by themselves: neither held by an import nor quarantined."""
+        return self.filter(held_by="", quarantine="")
+
+    def awaiting_outreach(self, numbers: Numbers) -> AccountQuerySet:
+        """“Write now”: nobody has written yet, and the first outreach is due."""
+        entered_before = numbers.today - timedelta(days=numbers.outreach_after_entry_days)
+        renews_before = numbers.today + timedelta(days=numbers.outreach_before_renewal_days)
+        return self.filter(stage=Stage.NEW).filter(
+            Q(entered_at__lt=numbers.end_of(entered_before)) | Q(renewal_on__lte=renews_before)
+        )
+
+    def with_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
+        """Accounts with a call on the team's today or later, up to the day of the renewal.
+
+        A call held earlier today counts still: what waits for it is due the day after.
+        """
+        ahead = Call.objects.filter(
+            account=OuterRef("pk"),
+            status__in=(Call.Status.BOOKED, Call.Status.HELD),
+            starts_at__gte=numbers.start_of(numbers.today),
+            starts_at__lt=Func(
+                OuterRef("renewal_on"),
+                Value(numbers.time_zone),
+                template="((%(expressions)s)",
+                arg_joiner=" + 1)::timestamp AT TIME ZONE ",
+                output_field=models.DateTimeField(),
+            ),
+        )
+        return self.filter(Exists(ahead))
+
+    def recount(self) -> int:
+        """Bring the counts kept on these accounts up to date; returns how many were wrong."""
+        open_tasks = Task.objects.open()
+        open_alerts = Alert.objects.open()
+        true = {
+            "notes_count": Coalesce(_of_account(Note.objects.all(), Count("pk")), 0),
+            "next_task_on": _of_account(open_tasks, Min("due_on")),
+            "open_alerts": Coalesce(_of_account(open_alerts, Count("pk")), 0),
+            "bills_held": Coalesce(
+                _of_account(Bill.objects.filter(status=Bill.Status.PAID, amount__gt=0), Count("pk")), 0
+            ),
+        }
+        wrong = Q()
+        for name in true:
+            wrong |= ~Q(**{name: F(f"true_{name}")}) | Q(
+                **{f"{name}__isnull": True, f"true_{name}__isnull": False}
+            )
+        counted = self.annotate(**{f"true_{name}": value for name, value in true.items()})
+        return counted.filter(wrong).update(**{name: F(f"true_{name}") for name in true})
+
+
+class Account(Movable):
+    """A customer, as far as onboarding goes: what we know of it, where it stands, what we remember."""
+
+    external_id = models.CharField(max_length=200, unique=True)
+    name = models.TextField(validators=[MaxLengthValidator(300)])
+    domain = models.CharField(max_length=253, blank=True, db_index=True)
+    stripe_customer_id = models.CharField(max_length=200, null=True, blank=True, unique=True)  # noqa: DJ001
+
+    plan = models.CharField(max_length=16, choices=Plan, blank=True, default=Plan.UNKNOWN)
+    mrr = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    forecast = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    forecast_at = models.DateTimeField(null=True, blank=True)
+    credit_use = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    bills_reported = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])
+    bills_held = models.PositiveIntegerField(default=0, editable=False)
+    bills_paid = models.GeneratedField(
+        expression=Greatest("bills_reported", "bills_held"),
+        output_field=models.PositiveIntegerField(),
+        db_persist=True,
+    )
+    next_renewal_on = models.DateField(null=True, blank=True)
+    contract_renewal_on = models.DateField(null=True, blank=True)
+    # An annual customer's monthly usage bills are not what decides: the contract's own renewal is.
+    renewal_on = models.GeneratedField(
+        expression=Case(
+            When(plan=Plan.ANNUAL, then=Coalesce("contract_renewal_on", "next_renewal_on")),
+            default=F("next_renewal_on"),
+        ),
+        output_field=models.DateField(null=True),
+        db_persist=True,
+    )
+    renewal_anchor_on = models.DateField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The first date seen of this renewal: what “once a renewal” means. Kept by a trigger.",
+    )
+    plan_ends_on = models.DateField(null=True, blank=True)
+    users_count = models.PositiveIntegerField(null=True, blank=True)
+    contacted_sales = models.BooleanField(default=False)
+    sales_contact_kind = models.CharField(
+        max_length=3, blank=True, choices=[("AE", "AE"), ("CSM", "CSM"), ("AM", "AM")]
+    )
+    sales_contact_name = models.TextField(blank=True, validators=[MaxLengthValidator(200)])
+    sales_contact_email = models.EmailField(max_length=254, blank=True)
+    reported_by = models.CharField(max_length=40, blank=True, editable=False)
+    reported_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="accounts"
+    )
+    owner_reported = models.TextField(
+        blank=True, help_text="An owner another system named, who has no login here."
+    )
+    labels = models.ManyToManyField(Label, through=AccountLabel, blank=True, related_name="accounts")
+    payment_risk = models.CharField(max_length=8, choices=PaymentRisk, blank=True, default="")
+    payment_risk_at = models.DateTimeField(null=True, blank=True)
+    payment_risk_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
+    payment_risk_reason = models.TextField(blank=True)
+
+    last_outreach_at = models.DateTimeField(null=True, blank=True)
+    last_reply_at = models.DateTimeField(null=True, blank=True)
+    extended_until = models.DateField(null=True, blank=True)
+    extended_reason = models.TextField(blank=True)
+    route = models.TextField(blank=True, help_text="Why the account is ours, in words.")
+    held_by = models.CharField(
+        max_length=40, blank=True, editable=False, help_text="The import whose release it waits for."
+    )
+    quarantine = models.CharField(
+        max_length=80, blank=True, editable=False, help_text="A stage value of old that a person must place."
+    )
+
+    notes_count = models.PositiveIntegerField(default=0, editable=False)
+    next_task_on = models.DateField(null=True, blank=True, editable=False)
+    open_alerts = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(
+        default=timezone.now, help_text="When a fact was last edited; moves count in `version`."
+    )
+    search_text = models.GeneratedField(
+        expression=Upper(Concat("name", Value(" "), "domain", Value(" "), "external_id")),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+
+    objects: ClassVar[Any] = AccountQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["renewal_on", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(stage__in=Stage.values), name="account_stage_known"),
+            models.CheckConstraint(
+                condition=Q(engaged_at__isnull=True, engaged_via="")
+                | Q(engaged_at__isnull=False) & ~Q(engaged_via=""),
+                name="account_engaged_when_and_how",
+            ),
+            models.CheckConstraint(condition=~Q(external_id=""), name="account_external_id_given"),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("renewal_on").asc(nulls_last=True), F("id"), name="account_by_renewal"),
+            models.Index(
+                F("stage"), F("renewal_on").asc(nulls_last=True), F("id"), name="account_stage_renewal"
+            ),
+            # The board's counts and sums over the open stages are read from this index alone.
+            models.Index(
+                fields=["stage"], include=["forecast"], name="account_open_sums", condition=Q(stage__in=OPEN)
+            ),
+            models.Index(fields=["owner", "stage"], name="account_of_owner"),
+            models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
+            models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
+            GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),
+            models.Index(
+                OpClass(Upper("name"), name="text_pattern_ops"), name="account_name_prefix"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return f"/accounts/{self.pk}/"
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        # The stage is written by its moves alone; a reload is the one other thing that may set it.
+        self.__dict__["_reloading_stage"] = True
+        try:
+            super().refresh_from_db(*args, **kwargs)
+        finally:
+            del self.__dict__["_reloading_stage"]
+
+    @property
+    def stage_label(self) -> str:
+        return Stage(self.stage).label
+
+    def outreach_due_on(self, numbers: Numbers) -> date | None:
+        """The day the first outreach is due: the earlier of two rules, never before entry; None once written to."""
+        if self.stage != Stage.NEW or self.entered_at is None:
+            return None
+        entered = numbers.day_of(self.entered_at)
+        due = entered + timedelta(days=numbers.outreach_after_entry_days)
+        if self.renewal_on is not None:
+            due = min(due, self.renewal_on - timedelta(days=numbers.outreach_before_renewal_days))
+        return max(due, entered)
+
+    def add_note(self, text: str, *, by: User | None, now: datetime, kind: str = Note.Kind.NOTE) -> Note:
+        """Write down a note and return it."""
+        with transaction.atomic():
+            self.lock()
+            note = Note.objects.create(account=self, text=text, author=by, kind=kind, created_at=now)
+            self.recount()
+        return note
+
+    def add_task(
+        self,
+        title: str,
+        due_on: date,
+        *,
+        by: User | None,
+        now: datetime,
+        assignee: User | None = None,
+        cause: str = "",
+        transition: StageTransition | None = None,
+    ) -> Task:
+        """Add something to do by a day and return it."""
+        with transaction.atomic():
+            self.lock()
+            task = Task.objects.create(
+                account=self,
+                title=title,
+                due_on=due_on,
+                created_by=by,
+                created_at=now,
+                assignee=assignee,
+                cause=cause,
+                transition=transition,
+            )
+            self.recount()
+        return task
+
+    def edit(self, *, now: datetime, seen: datetime | None = None, **facts: Any) -> None:
+        """Change facts, such as ``owner``; ``seen`` is the ``changed_at`` the editor started from.
+
+        Raises ``Conflict`` and changes nothing when somebody else has edited the account since.
+        """
+        unchanged = Account.objects.filter(pk=self.pk)
+        if seen is not None:
+            unchanged = unchanged.filter(changed_at=seen)
+        if not unchanged.update(**facts, changed_at=now):
+            raise Conflict("Somebody else has edited this account meanwhile.")
+        self.refresh_from_db(fields=[*facts, "changed_at"])

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+
+from apps.crm.models.user import User
+from apps.crm.pipeline import Stage
+
+
+@dataclass(frozen=True)
+class AlertKind:
+    """What a kind of alert is called, and the stages in which its cause can stand (None: any)."""
+
+    label: str
+    stages: tuple[Stage, ...] | None = None
+
+
+# A kind is the name of the playbook that raises it.
+ALERT_KINDS: dict[str, AlertKind] = {
+    "missed-outreach": AlertKind("Outreach missed", stages=(Stage.NEW,)),
+}
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def open(self) -> AlertQuerySet:
+        return self.filter(resolved_at__isnull=True)
+
+    def shown(self, today: date) -> AlertQuerySet:
+        """Open and not snoozed past ``today``."""
+        return self.open().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today))
+
+    def ended_by(self, stage: Stage) -> AlertQuerySet:
+        """Open alerts whose cause is gone once the account stands at ``stage``."""
+        kinds = [
+            name for name, kind in ALERT_KINDS.items() if kind.stages is not None and stage not in kind.stages
+        ]
+        return self.open().filter(kind__in=kinds)
+
+
+class Alert(models.Model):
+    """Something about an account that wants a person now. Raised by a playbook, one open a subject."""
+
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=40, choices=[(name, kind.label) for name, kind in ALERT_KINDS.items()])
+    subject = models.CharField(max_length=200, blank=True, help_text="What it is about, such as a bill's id.")
+    text = models.TextField()
+    attempts = models.PositiveIntegerField(default=0)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="alerts"
+    )
+    raised_at = models.DateTimeField()
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
+    snoozed_until = models.DateField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
+    resolution = models.TextField(blank=True)
+    transition = models.ForeignKey(
+        "crm.StageTransition",
+        models.DB_CASCADE,
+        null=True,
+        blank=True,
+        related_name="alerts",
+        help_text="The move that made it.",
+    )
+    ended_by = models.ForeignKey(
+        "crm.StageTransition",
+        models.DB_CASCADE,
+        null=True,
+        blank=True,
+        related_name="ended_alerts",
+        help_text="The move that took its cause away.",
+    )
+
+    objects: ClassVar = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-raised_at", "-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "kind", "subject"],
+                condition=Q(resolved_at__isnull=True),
+                name="alert_open_once_a_subject",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["-raised_at"], name="alert_open", condition=Q(resolved_at__isnull=True)),
+            models.Index(fields=["account", "-raised_at"], name="alert_of_account"),
+            models.Index(fields=["transition"], name="alert_of_move", condition=Q(transition__isnull=False)),
+            models.Index(fields=["ended_by"], name="alert_ended_by", condition=Q(ended_by__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.text}"
+
+    def acknowledge(self, *, by: User, now: datetime) -> bool:
+        """Say that somebody is on it; False when it was resolved or acknowledged before."""
+        return self._change(Q(acknowledged_at__isnull=True), acknowledged_at=now, acknowledged_by=by)
+
+    def snooze(self, until: date) -> bool:
+        """Hide it until a day; False when it was resolved."""
+        return self._change(Q(), snoozed_until=until)
+
+    def resolve(self, *, by: User | None, now: datetime, resolution: str = "") -> bool:
+        """Close it with a word on what was done; False when it was resolved before."""
+        return self._change(Q(), resolved_at=now, resolved_by=by, resolution=resolution)
+
+    def _change(self, only_if: Q, **values: object) -> bool:
+        with transaction.atomic():
+            self.account.lock()
+            changed = Alert.objects.open().filter(only_if, pk=self.pk).update(**values)
+            self.account.recount()
+        if changed:
+            self.refresh_from_db(fields=[*values])
+        return bool(changed)

@@ -1,0 +1,32 @@
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class Label(models.Model):
+    """A word the team puts on accounts to find them again."""
+
+    name = models.CharField(max_length=80)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(Lower("name"), name="label_once_in_any_case")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccountLabel(models.Model):
+    """A label on an account."""
+
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE)
+    label = models.ForeignKey(Label, models.DB_CASCADE)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "label"], name="account_label_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} on {self.account}"

@@ -1,0 +1,391 @@
+"""The one writer of an account's stage.
+
+Board, list, account page, bulk, admin, API, playbooks, events and imports all end in ``Movable.move`` or, for many
+accounts at once, in ``MovableQuerySet.move_all``. Triggers in the database refuse every other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.db import connection, models, transaction
+from django.db.models import F
+from psycopg.types.json import Jsonb
+
+from apps.crm.models.alert import Alert
+from apps.crm.models.task import Task
+from apps.crm.models.transition import StageTransition, is_automatic
+from apps.crm.models.user import User
+from apps.crm.pipeline import (
+    AFTER_INTRO_CALL,
+    MOVES,
+    REACHED_BY_ENGAGEMENT,
+    Engagement,
+    Pipeline,
+    Stage,
+    permitted,
+    refusal,
+)
+from apps.crm.policy import Policy
+
+# What a move may change on the account beside its stage and version, and what undo therefore restores.
+_RESTORED = (
+    "stage_since",
+    "entered_at",
+    "engaged_at",
+    "engaged_via",
+    "intro_call_completed_at",
+    "stage_before_paid_call",
+)
+_TIMES = ("stage_since", "entered_at", "engaged_at", "intro_call_completed_at")
+
+
+class MoveError(Exception):
+    """A move that did not happen, with the sentence to show. Nothing was changed."""
+
+    code = "refused"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class Refused(MoveError):
+    """The pipeline does not permit it."""
+
+
+class Conflict(MoveError):
+    """Somebody else moved the account first."""
+
+    code = "conflict"
+
+
+class ReasonRequired(MoveError):
+    """The move needs a text that was not given."""
+
+    code = "reason_required"
+
+
+class Movable(Pipeline):
+    """An account as far as its moves go. All three ways to move it lock its row first."""
+
+    pk: Any
+    held_by: Any
+    quarantine: Any
+    calls: Any
+
+    class Meta:
+        abstract = True
+
+    def lock(self) -> None:
+        """Take the account's row for the rest of the transaction, before anything that hangs on it."""
+        type(self)._base_manager.select_for_update(no_key=True).filter(pk=self.pk).values_list("pk").first()
+
+    def move(
+        self,
+        to: Stage,
+        *,
+        by: User | None,
+        now: datetime,
+        cause: str,
+        reason: str = "",
+        version: int | None = None,
+    ) -> StageTransition | None:
+        """Move the account to a stage and return the ledger row, or None where it stands there already.
+
+        ``version`` is the one the caller saw; None moves whatever the account has become. ``cause`` is one of
+        the ledger's causes. Raises ``Conflict``, ``Refused`` or ``ReasonRequired`` and then changes nothing.
+        """
+        with transaction.atomic():
+            here = self._locked()
+            here._expect(version)
+            if here.stage == to:
+                return None
+            automatic = is_automatic(cause)
+            if sentence := refusal(here, to, automatic=automatic):
+                raise Refused(sentence)
+            rule = MOVES[Stage(here.stage), to]
+            if rule.needs and not reason.strip():
+                raise ReasonRequired(f"“{to.label}” needs a {rule.needs}.")
+            row = here._write(
+                rule.method, engages=rule.engages, by=by, now=now, cause=cause, reason=reason.strip()
+            )
+        self._become(here)
+        return row
+
+    def leave_paid_call(
+        self, *, by: User | None, now: datetime, cause: str, reason: str = "", version: int | None = None
+    ) -> StageTransition:
+        """Take the account back to where it stood before it bought a call.
+
+        An event does so only on a refund, and only while the call has not been held. Raises as ``move`` does.
+        """
+        with transaction.atomic():
+            here = self._locked()
+            here._expect(version)
+            if here.stage != Stage.PAID_CALL:
+                raise Refused(f"It is not in “{Stage.PAID_CALL.label}”, so there is no paid call to leave.")
+            if is_automatic(cause) and here.calls.filter(kind="consultation", status="held").exists():
+                raise Refused("The paid call has been held, so a refund does not take the account back.")
+            row = here._write("leave_paid_call", by=by, now=now, cause=cause, reason=reason.strip())
+        self._become(here)
+        return row
+
+    def undo(
+        self,
+        *,
+        by: User,
+        now: datetime,
+        transition_id: int | None = None,
+        version: int | None = None,
+    ) -> StageTransition:
+        """Take back the last move: stage, recorded engagement, and the tasks and alerts it made.
+
+        ``transition_id`` and ``version`` say which move the person saw as the last. Raises ``Conflict`` when
+        something has moved since and ``Refused`` when the move is not theirs to undo any more.
+        """
+        with transaction.atomic():
+            here = self._locked()
+            last = here._last_move()
+            if last is None:
+                raise Refused("It has not been moved yet, so there is nothing to undo.")
+            if transition_id is not None and transition_id != last.pk:
+                raise Conflict(here._told(last))
+            here._expect(version)
+            if sentence := _undo_refusal(last, by, now):
+                raise Refused(sentence)
+            row = here._write(
+                "undo_move",
+                last.from_stage,
+                restore=last.before,
+                by=by,
+                now=now,
+                cause=f"undo:{last.pk}",
+                reason="",
+            )
+            Task.objects.open().filter(transition=last).update(done_at=now, done_by=by, dropped=True)
+            Alert.objects.open().filter(transition=last).update(
+                resolved_at=now, resolved_by=by, resolution="The move that raised it was undone."
+            )
+            Alert.objects.filter(ended_by=last).update(resolved_at=None, resolution="", ended_by=None)
+            here.recount()
+        self._become(here)
+        return row
+
+    def recount(self) -> None:
+        """Bring the counts kept on the account up to date."""
+        type(self).objects.filter(pk=self.pk).recount()  # type: ignore[attr-defined]
+
+    def _locked(self) -> Self:
+        return type(self)._base_manager.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
+
+    def _become(self, other: Self) -> None:
+        """Take over what the locked copy has become."""
+        for field in self._meta.concrete_fields:
+            self.__dict__[field.attname] = other.__dict__[field.attname]
+
+    def _last_move(self) -> StageTransition | None:
+        return StageTransition.objects.select_related("by").filter(account=self.pk).first()
+
+    def _expect(self, version: int | None) -> None:
+        if version is not None and version != self.version:
+            raise Conflict(self._told(self._last_move()))
+
+    def _told(self, last: StageTransition | None) -> str:
+        if last is None:
+            return "It has not been moved yet."
+        return f"{last.actor} moved it to “{Stage(self.stage).label}” first."
+
+    def _write(
+        self,
+        method: str,
+        *args: str,
+        by: User | None,
+        now: datetime,
+        cause: str,
+        reason: str,
+        engages: Engagement | None = None,
+        restore: Mapping[str, Any] | None = None,
+    ) -> StageTransition:
+        """Make the FSM transition and store it: ledger row first, then the account by compare-and-set."""
+        source, version = self.stage, self.version
+        was = {name: getattr(self, name) for name in _RESTORED}
+        getattr(self, method)(*args)
+        if restore is None:
+            self._note_facts(Stage(source), engages, now)
+        else:
+            for name, value in restore.items():
+                setattr(self, name, datetime.fromisoformat(value) if value and name in _TIMES else value)
+        self.version = version + 1
+        changed = {name: getattr(self, name) for name in _RESTORED if getattr(self, name) != was[name]}
+        row = StageTransition.objects.create(
+            account_id=self.pk,
+            version=self.version,
+            from_stage=source,
+            to_stage=self.stage,
+            at=now,
+            by=by,
+            cause=cause,
+            reason=reason,
+            before={
+                name: was[name].isoformat() if isinstance(was[name], datetime) else was[name]
+                for name in changed
+            },
+        )
+        if not is_automatic(cause):
+            # A person has looked at it: from here on the playbooks may, too.
+            self.held_by = self.quarantine = ""
+            changed |= {"held_by": "", "quarantine": ""}
+        mine = type(self)._base_manager.filter(pk=self.pk, stage=source, version=version)
+        if not mine.update(stage=self.stage, version=self.version, **changed):
+            raise Conflict(self._told(self._last_move()))
+        ended = Alert.objects.filter(account=self.pk).ended_by(Stage(self.stage))
+        if ended.update(resolved_at=now, resolution="The account moved on.", ended_by=row):
+            self.recount()
+        return row
+
+    def _note_facts(self, source: Stage, engages: Engagement | None, now: datetime) -> None:
+        """Set what follows from the move just made."""
+        self.stage_since = now if self.stage else None
+        if self.stage == Stage.NEW:
+            self.entered_at = now
+        if engages and self.engaged_at is None:
+            self.engaged_at, self.engaged_via = now, engages
+        if self.stage == Stage.INTRO_CALL_COMPLETED:
+            self.intro_call_completed_at = self.intro_call_completed_at or now
+        if self.stage == Stage.PAID_CALL:
+            self.stage_before_paid_call = source
+
+
+def _undo_refusal(last: StageTransition, by: User, now: datetime) -> str:
+    """Why this person may not undo this move now; empty when they may."""
+    numbers = Policy.at(now)
+    if last.cause.startswith("undo:"):
+        return "An undo cannot be undone; move the account instead."
+    if last.cause == "import":
+        return "A first load cannot be undone; move the account instead."
+    if last.automatic:
+        days = numbers.undo_automatic_days
+        late = now - last.at >= timedelta(days=days)
+        return f"{last.actor} made this move more than {days} days ago." if late else ""
+    if last.by_id != by.pk:
+        return f"{last.actor} made this move; only they can undo it."
+    late = now - last.at >= timedelta(minutes=numbers.undo_minutes)
+    return f"You made this move more than {numbers.undo_minutes} minutes ago." if late else ""
+
+
+class MovableQuerySet(models.QuerySet[Any]):
+    """Accounts, as far as moving many of them at once goes. Both methods must run inside a transaction."""
+
+    def move_all(self, to: Stage, *, now: datetime, cause: str, reasons: Mapping[int, str]) -> dict[int, int]:
+        """Move the accounts that ``reasons`` names by id and that may go to ``to`` on a playbook's behalf.
+
+        Returns the ledger row's id for each account that moved; the others are left alone. Only for moves that
+        record no engagement: those come one by one, with an event.
+        """
+        assert is_automatic(cause) and to != Stage.PAID_CALL
+        assert not any(rule.engages for (_, target), rule in MOVES.items() if target == to and rule.automatic)
+        ids = list(
+            self.model.objects.filter(permitted(to, automatic=True), pk__in=list(reasons))
+            .order_by("pk")
+            .select_for_update(of=("self",), no_key=True)
+            .values_list("pk", flat=True)
+        )
+        enters = to == Stage.NEW
+        moved = self._ledger(
+            """
+            SELECT account.id, account.version + 1, account.stage, %(to)s, %(now)s, NULL, %(cause)s, given.reason,
+                   CASE WHEN %(enters)s
+                        THEN jsonb_build_object('stage_since', stage_since, 'entered_at', entered_at)
+                        ELSE jsonb_build_object('stage_since', stage_since) END
+            FROM crm_account account
+            JOIN unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS given (id, reason) USING (id)
+            """,
+            {
+                "to": str(to),
+                "now": now,
+                "cause": cause,
+                "enters": enters,
+                "ids": ids,
+                "reasons": [reasons[pk] for pk in ids],
+            },
+        )
+        changed: dict[str, Any] = {"stage": to, "version": F("version") + 1, "stage_since": now}
+        if enters:
+            changed["entered_at"] = now
+        self.model.objects.filter(pk__in=moved).update(**changed)
+        ended = Alert.objects.filter(account__in=moved).ended_by(to)
+        for alert in ended:
+            alert.resolved_at, alert.resolution, alert.ended_by_id = now, "The account moved on.", moved[alert.account_id]
+        if ended:
+            Alert.objects.bulk_update(ended, ["resolved_at", "resolution", "ended_by"])
+            self.model.objects.filter(pk__in={alert.account_id for alert in ended}).recount()
+        return moved
+
+    def first_load(
+        self, places: Mapping[int, tuple[Stage, datetime]], *, by: User | None, now: datetime
+    ) -> dict[int, int]:
+        """Place accounts that the same import has just created: id to (stage, since), since never in the future.
+
+        A file moves nobody who is here: accounts that have moved before are left alone. Returns the ledger row's
+        id for each account placed.
+        """
+        placed = self._ledger(
+            """
+            SELECT account.id, 1, '', given.stage, LEAST(given.since, %(now)s), %(by)s, 'import', '',
+                   '{"stage_since": null}'::jsonb
+            FROM crm_account account
+            JOIN unnest(%(ids)s::bigint[], %(stages)s::text[], %(since)s::timestamptz[])
+                 AS given (id, stage, since) USING (id)
+            WHERE account.version = 0
+            """,
+            {
+                "now": now,
+                "by": by.pk if by else None,
+                "ids": list(places),
+                "stages": [str(stage) for stage, _ in places.values()],
+                "since": [since for _, since in places.values()],
+            },
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE crm_account account
+                SET stage = row.to_stage, version = 1, stage_since = row.at, entered_at = row.at,
+                    engaged_at = CASE WHEN row.to_stage = ANY(%(engaged)s) THEN row.at ELSE account.engaged_at END,
+                    engaged_via = CASE WHEN row.to_stage = ANY(%(engaged)s)
+                                       THEN %(via)s::jsonb ->> row.to_stage ELSE engaged_via END,
+                    intro_call_completed_at = CASE WHEN row.to_stage = ANY(%(after_intro)s) THEN row.at END
+                FROM crm_stagetransition row
+                WHERE row.id = ANY(%(rows)s) AND row.account_id = account.id
+                """,
+                {
+                    "engaged": [str(stage) for stage in REACHED_BY_ENGAGEMENT],
+                    "via": Jsonb({str(stage): _loaded_via(stage) for stage in REACHED_BY_ENGAGEMENT}),
+                    "after_intro": [str(stage) for stage in AFTER_INTRO_CALL],
+                    "rows": list(placed.values()),
+                },
+            )
+        return placed
+
+    def recount(self) -> int:
+        """Bring the counts kept on these accounts up to date; returns how many were wrong."""
+        raise NotImplementedError
+
+    def _ledger(self, select: str, values: Mapping[str, Any]) -> dict[int, int]:
+        """Write ledger rows from a SELECT of their columns; account id to row id."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO crm_stagetransition"
+                " (account_id, version, from_stage, to_stage, at, by_id, cause, reason, before)"
+                f" {select} RETURNING account_id, id",
+                values,
+            )
+            return dict(cursor.fetchall())
+
+
+def _loaded_via(stage: Stage) -> Engagement:
+    """How a customer at this stage has engaged, for accounts whose history we do not hold."""
+    return next(rule.engages for (_, target), rule in MOVES.items() if target == stage and rule.engages)

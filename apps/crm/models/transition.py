@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from apps.crm.pipeline import Stage
+
+BY_HAND = ("board", "list", "account", "admin", "api")
+
+
+def is_automatic(cause: str) -> bool:
+    """Whether a playbook or an inbound event is behind a move, rather than a person."""
+    return cause.startswith(("playbook:", "event:"))
+
+
+class StageTransition(models.Model):
+    """One move of one account: the ledger the stage is read back from. Never changed, never deleted.
+
+    Triggers in the database refuse both, but for the account's own erasure and for blanking ``reason``.
+    """
+
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="transitions")
+    version = models.PositiveIntegerField()
+    from_stage = models.CharField(max_length=32, choices=Stage, blank=True)
+    to_stage = models.CharField(max_length=32, choices=Stage, blank=True)
+    at = models.DateTimeField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+")
+    cause = models.CharField(max_length=120)
+    reason = models.TextField(blank=True)
+    before = models.JSONField(
+        default=dict, editable=False, help_text="The facts the move changed, as they were: what undo restores."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-version"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "version"], name="transition_version_once"),
+            models.CheckConstraint(condition=~Q(from_stage=F("to_stage")), name="transition_goes_somewhere"),
+            models.CheckConstraint(
+                condition=Q(cause__regex=r"^(board|list|account|admin|api|import|(event|playbook|undo):.+)$"),
+                name="transition_cause_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(from_stage__in=Stage.values) & Q(to_stage__in=Stage.values),
+                name="transition_stages_known",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["to_stage", "-at"], name="transition_into_stage"),
+            models.Index(fields=["-at"], name="transition_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{Stage(self.from_stage).label} → {Stage(self.to_stage).label}"
+
+    @property
+    def automatic(self) -> bool:
+        return is_automatic(self.cause)
+
+    @property
+    def actor(self) -> str:
+        """Who made the move, in words: a colleague's name, or what acted by itself."""
+        if self.by is not None:
+            return str(self.by)
+        kind, _, name = self.cause.partition(":")
+        return {"playbook": f"The playbook {name}", "event": "An incoming event", "import": "An import"}.get(
+            kind, "Somebody"
+        )

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, ClassVar
+from zoneinfo import available_timezones
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+
+VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN = ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
+
+_WORKS = {SPECIALIST, LEAD, ADMIN}
+_LEADS = {LEAD, ADMIN}
+
+# What each role may do. Pages, API and admin ask ``User.may`` and know no role by name.
+RIGHTS: dict[str, set[str]] = {
+    "read": {VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN},
+    "move": _WORKS,
+    "note": _WORKS,
+    "task": _WORKS,
+    "alert": _WORKS,
+    "call": _WORKS,
+    "edit": _WORKS,
+    "event": _WORKS,
+    "preview import": _WORKS,
+    "payment risk": _WORKS | {REVENUE},
+    "export revenue": {REVENUE, LEAD, ADMIN},
+    "import": _LEADS,
+    "policy": _LEADS,
+    "playbooks": _LEADS,
+    "shared views": _LEADS,
+    "templates": _LEADS,
+    "tokens": _LEADS,
+    "erase": _LEADS,
+    "users": {ADMIN},
+    "admin": {ADMIN},
+}
+
+
+def validate_time_zone(name: str) -> None:
+    """Refuse what is no time zone of the IANA list."""
+    if name not in available_timezones():
+        raise ValidationError(f"{name!r} is not a time zone, such as Europe/Berlin.")
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def with_roles(self) -> UserQuerySet:
+        """Users with their roles loaded in the same query."""
+        return self.annotate(role_names=ArrayAgg("groups__name", filter=Q(groups__isnull=False), default=[]))
+
+    def holding(self, *roles: str) -> UserQuerySet:
+        """Active users in any of these roles."""
+        return self.filter(is_active=True, groups__name__in=roles).distinct()
+
+    def sender_group(self) -> UserQuerySet:
+        """The people whose mail counts as an outreach: the specialists."""
+        return self.holding(SPECIALIST)
+
+    def assignable(self) -> UserQuerySet:
+        """The people an account, a task or an alert can be given to."""
+        return self.holding(*_WORKS).order_by("first_name", "username")
+
+
+class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+    pass
+
+
+class User(AbstractUser):
+    """A colleague. Deactivated when they leave, never deleted: the history names them.
+
+    Rows that name a person use ``DO_NOTHING``: the database's own foreign key refuses the deletion.
+    """
+
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    looked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When this person last finished a pass over the daily list."
+    )
+
+    objects: ClassVar[Any] = UserManagerWithRoles()
+
+    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                models.functions.Lower("email"), name="user_email_once", condition=~Q(email="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.username
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """The roles of this person; a superuser is an admin."""
+        named: Iterable[str] = self.__dict__.get("role_names") or (
+            () if "role_names" in self.__dict__ else self.groups.values_list("name", flat=True)
+        )
+        return frozenset(named) | (frozenset({ADMIN}) if self.is_superuser else frozenset())
+
+    def may(self, right: str) -> bool:
+        """Whether this person may do what ``right`` names. The only question ever asked about roles."""
+        return self.is_active and not self.roles.isdisjoint(RIGHTS[right])
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        raise models.ProtectedError("Deactivate people instead of deleting them.", {self})

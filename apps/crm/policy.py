@@ -1,0 +1,137 @@
+"""The numbers the team tunes: one table of what they are, and the rows a lead writes to change them.
+
+A number holds from a day on, so that changing it does not rewrite the past. The handbook gives 7, 10 and 14 days;
+the other defaults are our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.db import models
+
+
+@dataclass(frozen=True)
+class Number:
+    """One thing a lead can tune: its default, its unit and what it decides."""
+
+    default: int | str
+    unit: str
+    says: str
+    handbook: bool = False
+
+
+NUMBERS: dict[str, Number] = {
+    "time_zone": Number("UTC", "time zone", "The team's day: what “today” means for renewals and playbooks."),
+    "alert_owner": Number("", "login", "Who gets the alerts; empty: the account's owner, else the leads."),
+    "outreach_after_entry_days": Number(
+        7, "days", "The first outreach is due this long after an account entered.", handbook=True
+    ),
+    "outreach_before_renewal_days": Number(
+        14, "days", "The first outreach is due this long before the renewal, if that is earlier.", handbook=True
+    ),
+    "final_outreach_days": Number(
+        10, "days", "Accounts await their final outreach this long before the renewal.", handbook=True
+    ),
+    "final_outreach_gap_days": Number(
+        0, "days", "At least this long after the first outreach; 21 spans two billing periods."
+    ),
+    "missed_outreach_renewal_days": Number(
+        10, "days", "An account nobody has written to raises an alert this long before its renewal."
+    ),
+    "missed_outreach_entry_days": Number(
+        7, "days", "An account nobody has written to raises an alert later than this after it entered."
+    ),
+    "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
+    "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
+}
+
+
+class Numbers:
+    """The policy as it holds at one moment.
+
+    ``now`` is that moment, ``today`` the team's day then (or the day asked for), ``zone`` the team's time zone;
+    every name of ``NUMBERS`` is an attribute.
+    """
+
+    time_zone: str
+    alert_owner: str
+    outreach_after_entry_days: int
+    outreach_before_renewal_days: int
+    final_outreach_days: int
+    final_outreach_gap_days: int
+    missed_outreach_renewal_days: int
+    missed_outreach_entry_days: int
+    undo_minutes: int
+    undo_automatic_days: int
+
+    def __init__(self, now: datetime, rows: list[tuple[str, str, date]], on: date | None = None) -> None:
+        values: dict[str, Any] = {name: number.default for name, number in NUMBERS.items()}
+
+        def apply(day: date) -> None:
+            for name, value, starts_on in rows:
+                if starts_on <= day and name in NUMBERS:
+                    values[name] = int(value) if isinstance(NUMBERS[name].default, int) else value
+
+        # Which day it is depends on the team's time zone, which is a number of the policy itself.
+        apply(now.date())
+        self.now = now
+        self.zone = ZoneInfo(values["time_zone"])
+        self.today = on or now.astimezone(self.zone).date()
+        apply(self.today)
+        self.__dict__.update(values)
+
+    def day_of(self, moment: datetime) -> date:
+        """The team's day of a moment."""
+        return moment.astimezone(self.zone).date()
+
+    def start_of(self, day: date) -> datetime:
+        """The moment the team's day begins."""
+        return datetime.combine(day, time.min, self.zone)
+
+    def end_of(self, day: date) -> datetime:
+        """The moment the team's day is over: the start of the next."""
+        return self.start_of(day + timedelta(days=1))
+
+
+class Policy(models.Model):
+    """One number, from one day on. Rows are added, not changed, so that the past keeps its rules."""
+
+    name = models.CharField(max_length=40, choices=[(name, name) for name in NUMBERS])
+    value = models.TextField(blank=True, validators=[MaxLengthValidator(100)])
+    starts_on = models.DateField()
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
+    set_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["name", "starts_on"]
+        verbose_name_plural = "policy"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["name", "starts_on"], name="policy_one_value_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value} from {self.starts_on}"
+
+    def clean(self) -> None:
+        number = NUMBERS.get(self.name)
+        if number is None:
+            raise ValidationError({"name": "No such number."})
+        if isinstance(number.default, int) and not (self.value.isascii() and self.value.isdigit()):
+            raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
+        if self.name == "time_zone" and self.value not in available_timezones():
+            raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
+
+    @classmethod
+    def at(cls, now: datetime, on: date | None = None) -> Numbers:
+        """The policy that holds at ``now``; ``on`` replaces the team's day. One query."""
+        rows = cls.objects.order_by("starts_on").values_list("name", "value", "starts_on")
+        return Numbers(now, list(rows), on)
