@@ -1,0 +1,73 @@
+"""The Celery app and the beat schedule: the one place that says when."""
+
+import os
+import time
+from typing import Any
+
+import redis
+import structlog
+from celery import Celery
+from celery.signals import beat_init, before_task_publish, setup_logging, worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("onramp")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(related_name="jobs")
+
+# `expires` keeps a queue that stood still from being worked off in a burst: each job finds its own work.
+app.conf.beat_schedule = {
+    "heartbeat": {"task": "config.celery.heartbeat", "schedule": 15.0, "options": {"expires": 14}},
+    "playbooks-tick": {"task": "apps.playbooks.jobs.tick", "schedule": 60.0, "options": {"expires": 55}},
+}
+
+# Seconds since the epoch when beat last sent and a worker last ran; a key that is gone means "away".
+BEAT_KEY = "onramp:beat"
+WORKER_KEY = "onramp:worker"
+HEARTBEAT_TTL = 45
+
+log = structlog.get_logger(__name__)
+
+
+def redis_client() -> "redis.Redis":
+    """A client of the broker's server that gives up after a second, so that nothing hangs on a frozen one."""
+    from django.conf import settings
+
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+    )
+
+
+def _beat_of(key: str) -> None:
+    try:
+        with redis_client() as client:
+            client.set(key, f"{time.time():.3f}", ex=HEARTBEAT_TTL)
+    except redis.RedisError as error:
+        log.warning("heartbeat_not_kept", key=key, error=str(error))
+
+
+@app.task
+def heartbeat() -> None:
+    """Says that a worker runs what beat sends."""
+    _beat_of(WORKER_KEY)
+
+
+@before_task_publish.connect
+def _beat_sends(sender: str | None = None, **_: Any) -> None:
+    if sender == "config.celery.heartbeat":
+        _beat_of(BEAT_KEY)
+
+
+@beat_init.connect
+def _beat_starts(**_: Any) -> None:
+    _beat_of(BEAT_KEY)
+
+
+@worker_ready.connect
+def _worker_starts(**_: Any) -> None:
+    _beat_of(WORKER_KEY)
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Django's logging is set up already; Celery's own would replace it."""

@@ -1,0 +1,1 @@
+"""Real PostgreSQL and Valkey with nothing installed, and the supervisor behind `make run`."""
