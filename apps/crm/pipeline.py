@@ -54,16 +54,6 @@ CLOSED: tuple[Stage, ...] = (
 )
 OPEN: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage not in CLOSED)
 ONBOARDED: tuple[Stage, ...] = (Stage.ONBOARDED_NO_ENGAGEMENT, Stage.ONBOARDED_ENGAGED)
-# A file that puts an account here on its first load says that the customer has engaged.
-REACHED_BY_ENGAGEMENT: tuple[Stage, ...] = (
-    Stage.ENGAGED_EMAIL,
-    Stage.CALL_BOOKED,
-    Stage.INTRO_CALL_COMPLETED,
-    Stage.SECOND_CALL_COMPLETED,
-    Stage.HOMEWORK_OFFERED,
-    Stage.ONBOARDED_ENGAGED,
-    Stage.PAID_CALL,
-)
 AFTER_INTRO_CALL: tuple[Stage, ...] = (
     Stage.INTRO_CALL_COMPLETED,
     Stage.SECOND_CALL_COMPLETED,
@@ -83,6 +73,17 @@ TOO_LONG_AFTER: dict[Stage, int] = {
 }
 
 Engagement = Literal["email", "call", "purchase"]
+
+# A file that puts an account here on its first load says that the customer has engaged, and most likely how.
+REACHED_BY_ENGAGEMENT: dict[Stage, Engagement] = {
+    Stage.ENGAGED_EMAIL: "email",
+    Stage.CALL_BOOKED: "call",
+    Stage.INTRO_CALL_COMPLETED: "call",
+    Stage.SECOND_CALL_COMPLETED: "call",
+    Stage.HOMEWORK_OFFERED: "call",
+    Stage.ONBOARDED_ENGAGED: "email",
+    Stage.PAID_CALL: "purchase",
+}
 
 
 class Facts(Protocol):

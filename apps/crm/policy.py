@@ -112,9 +112,9 @@ class Policy(models.Model):
     set_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering: ClassVar = ["name", "starts_on"]
+        ordering = ["name", "starts_on"]
         verbose_name_plural = "policy"
-        constraints: ClassVar = [
+        constraints = [
             models.UniqueConstraint(fields=["name", "starts_on"], name="policy_one_value_a_day"),
         ]
 

@@ -112,7 +112,7 @@ class Account(Movable):
     external_id = models.CharField(max_length=200, unique=True)
     name = models.TextField(validators=[MaxLengthValidator(300)])
     domain = models.CharField(max_length=253, blank=True, db_index=True)
-    stripe_customer_id = models.CharField(max_length=200, null=True, blank=True, unique=True)  # noqa: DJ001
+    stripe_customer_id = models.CharField(max_length=200, null=True, blank=True, unique=True)
 
     plan = models.CharField(max_length=16, choices=Plan, blank=True, default=Plan.UNKNOWN)
     mrr = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
@@ -196,8 +196,8 @@ class Account(Movable):
     objects: ClassVar[Any] = AccountQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["renewal_on", "pk"]
-        constraints: ClassVar = [
+        ordering = ["renewal_on", "pk"]
+        constraints = [
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="account_stage_known"),
             models.CheckConstraint(
                 condition=Q(engaged_at__isnull=True, engaged_via="")
@@ -206,7 +206,7 @@ class Account(Movable):
             ),
             models.CheckConstraint(condition=~Q(external_id=""), name="account_external_id_given"),
         ]
-        indexes: ClassVar = [
+        indexes = [
             models.Index(F("renewal_on").asc(nulls_last=True), F("id"), name="account_by_renewal"),
             models.Index(
                 F("stage"), F("renewal_on").asc(nulls_last=True), F("id"), name="account_stage_renewal"

@@ -81,18 +81,18 @@ class Alert(models.Model):
         help_text="The move that took its cause away.",
     )
 
-    objects: ClassVar = AlertQuerySet.as_manager()
+    objects: ClassVar[Any] = AlertQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["-raised_at", "-pk"]
-        constraints: ClassVar = [
+        ordering = ["-raised_at", "-pk"]
+        constraints = [
             models.UniqueConstraint(
                 fields=["account", "kind", "subject"],
                 condition=Q(resolved_at__isnull=True),
                 name="alert_open_once_a_subject",
             ),
         ]
-        indexes: ClassVar = [
+        indexes = [
             models.Index(fields=["-raised_at"], name="alert_open", condition=Q(resolved_at__isnull=True)),
             models.Index(fields=["account", "-raised_at"], name="alert_of_account"),
             models.Index(fields=["transition"], name="alert_of_move", condition=Q(transition__isnull=False)),

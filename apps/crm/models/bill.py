@@ -28,8 +28,8 @@ class Bill(models.Model):
     reported_at = models.DateTimeField(help_text="The billing system's time of what stands here.")
 
     class Meta:
-        ordering: ClassVar = ["-period_start", "-pk"]
-        indexes: ClassVar = [
+        ordering = ["-period_start", "-pk"]
+        indexes = [
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
             models.Index(
                 fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)

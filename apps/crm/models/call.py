@@ -32,8 +32,8 @@ class Call(models.Model):
     )
 
     class Meta:
-        ordering: ClassVar = ["-starts_at"]
-        indexes: ClassVar = [
+        ordering = ["-starts_at"]
+        indexes = [
             models.Index(fields=["account", "starts_at"], name="call_of_account"),
             models.Index(fields=["account", "starts_at"], name="call_booked", condition=Q(status="booked")),
         ]
@@ -49,7 +49,7 @@ class CallHost(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["call", "user"], name="call_host_once")]
+        constraints = [models.UniqueConstraint(fields=["call", "user"], name="call_host_once")]
 
     def __str__(self) -> str:
         return f"{self.user} on {self.call}"

@@ -16,12 +16,12 @@ class Contact(models.Model):
     do_not_contact = models.BooleanField(default=False)
 
     class Meta:
-        ordering: ClassVar = ["pk"]
-        constraints: ClassVar = [
+        ordering = ["pk"]
+        constraints = [
             models.UniqueConstraint(fields=["account", "email"], name="contact_once_an_account"),
             models.CheckConstraint(condition=Q(email=Lower("email")), name="contact_email_lower_case"),
         ]
-        indexes: ClassVar = [models.Index(fields=["email"], name="contact_by_email")]
+        indexes = [models.Index(fields=["email"], name="contact_by_email")]
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>" if self.name else self.email

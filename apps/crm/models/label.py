@@ -10,8 +10,8 @@ class Label(models.Model):
     name = models.CharField(max_length=80)
 
     class Meta:
-        ordering: ClassVar = ["name"]
-        constraints: ClassVar = [models.UniqueConstraint(Lower("name"), name="label_once_in_any_case")]
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(Lower("name"), name="label_once_in_any_case")]
 
     def __str__(self) -> str:
         return self.name
@@ -24,7 +24,7 @@ class AccountLabel(models.Model):
     label = models.ForeignKey(Label, models.DB_CASCADE)
 
     class Meta:
-        constraints: ClassVar = [
+        constraints = [
             models.UniqueConstraint(fields=["account", "label"], name="account_label_once"),
         ]
 

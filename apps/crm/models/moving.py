@@ -363,7 +363,7 @@ class MovableQuerySet(models.QuerySet[Any]):
                 """,
                 {
                     "engaged": [str(stage) for stage in REACHED_BY_ENGAGEMENT],
-                    "via": Jsonb({str(stage): _loaded_via(stage) for stage in REACHED_BY_ENGAGEMENT}),
+                    "via": Jsonb({str(stage): via for stage, via in REACHED_BY_ENGAGEMENT.items()}),
                     "after_intro": [str(stage) for stage in AFTER_INTRO_CALL],
                     "rows": list(placed.values()),
                 },
@@ -385,7 +385,3 @@ class MovableQuerySet(models.QuerySet[Any]):
             )
             return dict(cursor.fetchall())
 
-
-def _loaded_via(stage: Stage) -> Engagement:
-    """How a customer at this stage has engaged, for accounts whose history we do not hold."""
-    return next(rule.engages for (_, target), rule in MOVES.items() if target == stage and rule.engages)

@@ -26,8 +26,8 @@ class Note(models.Model):
     edited_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering: ClassVar = ["-created_at", "-pk"]
-        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="note_of_account")]
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["account", "-created_at"], name="note_of_account")]
 
     def __str__(self) -> str:
         return self.text[:60]

@@ -39,11 +39,11 @@ class Task(models.Model):
     )
     dropped = models.BooleanField(default=False, help_text="Closed because what asked for it was undone.")
 
-    objects: ClassVar = TaskQuerySet.as_manager()
+    objects: ClassVar[Any] = TaskQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["due_on", "pk"]
-        indexes: ClassVar = [
+        ordering = ["due_on", "pk"]
+        indexes = [
             models.Index(fields=["account", "due_on"], name="task_open", condition=Q(done_at__isnull=True)),
             models.Index(
                 fields=["assignee", "due_on"], name="task_open_of", condition=Q(done_at__isnull=True)

@@ -35,8 +35,8 @@ class StageTransition(models.Model):
     )
 
     class Meta:
-        ordering: ClassVar = ["-version"]
-        constraints: ClassVar = [
+        ordering = ["-version"]
+        constraints = [
             models.UniqueConstraint(fields=["account", "version"], name="transition_version_once"),
             models.CheckConstraint(condition=~Q(from_stage=F("to_stage")), name="transition_goes_somewhere"),
             models.CheckConstraint(
@@ -48,7 +48,7 @@ class StageTransition(models.Model):
                 name="transition_stages_known",
             ),
         ]
-        indexes: ClassVar = [
+        indexes = [
             models.Index(fields=["to_stage", "-at"], name="transition_into_stage"),
             models.Index(fields=["-at"], name="transition_by_time"),
         ]

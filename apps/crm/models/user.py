@@ -83,7 +83,7 @@ class User(AbstractUser):
     objects: ClassVar[Any] = UserManagerWithRoles()
 
     class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
-        constraints: ClassVar = [
+        constraints = [
             models.UniqueConstraint(
                 models.functions.Lower("email"), name="user_email_once", condition=~Q(email="")
             ),
