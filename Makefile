@@ -48,7 +48,7 @@ check: .venv/.dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	@if [ -d templates ]; then set -x; $(PY) -m djlint templates --lint --quiet; fi
-	$(PY) -m mypy
+	$(PRODUCTION) $(PY) -m mypy
 	.venv/bin/lint-imports
 	@$(EMBEDDED) exec -- $(MAKE) --no-print-directory check-django
 

