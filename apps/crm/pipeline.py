@@ -213,9 +213,7 @@ class Pipeline(models.Model):
     def record_reply(self) -> None:
         """The customer answered the initial outreach."""
 
-    @move(
-        [Stage.AWAITING_FINAL_OUTREACH, Stage.PAID_CALL], Stage.CALL_BOOKED, "Call booked", engages="call"
-    )
+    @move([Stage.AWAITING_FINAL_OUTREACH, Stage.PAID_CALL], Stage.CALL_BOOKED, "Call booked", engages="call")
     @move(
         [Stage.NEW, Stage.INITIATED, Stage.ENGAGED_EMAIL],
         Stage.CALL_BOOKED,
@@ -507,7 +505,9 @@ def _unnumbered(plain: str) -> str:
 
 _BY_TEXT: dict[str, Stage] = {}
 for _stage in STAGES:
-    _BY_TEXT[_stage.value] = _BY_TEXT[_plain(_stage.label)] = _BY_TEXT[_unnumbered(_plain(_stage.label))] = _stage
+    _BY_TEXT[_stage.value] = _BY_TEXT[_plain(_stage.label)] = _BY_TEXT[_unnumbered(_plain(_stage.label))] = (
+        _stage
+    )
 for _old, _stage in {
     "3. Customer Engaged": Stage.ENGAGED_EMAIL,
     "4. Nurture": Stage.INTRO_CALL_COMPLETED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -34,7 +34,10 @@ NUMBERS: dict[str, Number] = {
         7, "days", "The first outreach is due this long after an account entered.", handbook=True
     ),
     "outreach_before_renewal_days": Number(
-        14, "days", "The first outreach is due this long before the renewal, if that is earlier.", handbook=True
+        14,
+        "days",
+        "The first outreach is due this long before the renewal, if that is earlier.",
+        handbook=True,
     ),
     "final_outreach_days": Number(
         10, "days", "Accounts await their final outreach this long before the renewal.", handbook=True

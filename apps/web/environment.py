@@ -1,14 +1,67 @@
 """What every page template can call: the Jinja2 environment of our own pages."""
 
-from typing import Any
+from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.contrib.messages import get_messages
 from django.templatetags.static import static
 from django.urls import reverse
 from jinja2 import Environment, StrictUndefined
+from lucide.jinja import lucide
+from markupsafe import Markup
+
+from apps.web import display
+
+
+class Page(NamedTuple):
+    """A page of the top bar."""
+
+    name: str
+    address: str
+
+
+PAGES = (
+    Page("Daily", "/"),
+    Page("Board", "/board/"),
+    Page("Playbooks", "/playbooks/"),
+    Page("Import", "/import/"),
+)
+
+MARK = Markup(
+    '<svg width="20" height="20" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.75"'
+    ' stroke-linecap="round" aria-hidden="true"><path d="M2 3.5h3.2c2.6 0 3.2 9 6 9H14"/>'
+    '<path d="M2 12.5h3.2c1 0 1.7-1.3 2.3-2.8"/></svg>'
+)
+
+
+@lru_cache(maxsize=128)
+def icon(name: str, size: int = 16) -> Markup:
+    """A lucide icon as inline SVG, hidden from screen readers: the button or word beside it names it."""
+    return Markup(lucide(name, size=size, stroke_width="1.5", aria_hidden="true"))
+
+
+@lru_cache(maxsize=512)
+def address(name: str, *args: Any) -> str:
+    """The address of a named page. Addresses never change while the process lives."""
+    return reverse(name, args=args)
 
 
 def environment(**options: Any) -> Environment:
     """Build the environment; a name that is not there raises instead of printing nothing."""
-    env = Environment(**options | {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})  # noqa: S701
-    env.globals.update(static=static, url=lambda name, *args: reverse(name, args=args))
+    env = Environment(**options | {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
+    env.globals.update(
+        static=lru_cache(maxsize=256)(static),
+        url=address,
+        icon=icon,
+        mark=lambda: MARK,
+        pages=lambda: PAGES,
+        get_messages=get_messages,
+        day=display.day,
+        away=display.away,
+        away_short=display.away_short,
+        money=display.money,
+        group=display.GROUPS.get,
+    )
     return env

@@ -219,9 +219,7 @@ class Account(Movable):
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),
-            models.Index(
-                OpClass(Upper("name"), name="text_pattern_ops"), name="account_name_prefix"
-            ),
+            models.Index(OpClass(Upper("name"), name="text_pattern_ops"), name="account_name_prefix"),
         ]
 
     def __str__(self) -> str:

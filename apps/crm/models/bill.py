@@ -1,4 +1,3 @@
-from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -31,9 +30,7 @@ class Bill(models.Model):
         ordering = ["-period_start", "-pk"]
         indexes = [
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
-            models.Index(
-                fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)
-            ),
+            models.Index(fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)),
         ]
 
     def __str__(self) -> str:

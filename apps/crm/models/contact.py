@@ -1,4 +1,3 @@
-from typing import ClassVar
 
 from django.core.validators import MaxLengthValidator
 from django.db import models

@@ -285,7 +285,8 @@ class MovableQuerySet(models.QuerySet[Any]):
         Returns the ledger row's id for each account that moved; the others are left alone. Only for moves that
         record no engagement: those come one by one, with an event.
         """
-        assert is_automatic(cause) and to != Stage.PAID_CALL
+        assert is_automatic(cause)
+        assert to != Stage.PAID_CALL
         assert not any(rule.engages for (_, target), rule in MOVES.items() if target == to and rule.automatic)
         ids = list(
             self.model.objects.filter(permitted(to, automatic=True), pk__in=list(reasons))
@@ -318,7 +319,11 @@ class MovableQuerySet(models.QuerySet[Any]):
         self.model.objects.filter(pk__in=moved).update(**changed)
         ended = Alert.objects.filter(account__in=moved).ended_by(to)
         for alert in ended:
-            alert.resolved_at, alert.resolution, alert.ended_by_id = now, "The account moved on.", moved[alert.account_id]
+            alert.resolved_at, alert.resolution, alert.ended_by_id = (
+                now,
+                "The account moved on.",
+                moved[alert.account_id],
+            )
         if ended:
             Alert.objects.bulk_update(ended, ["resolved_at", "resolution", "ended_by"])
             self.model.objects.filter(pk__in={alert.account_id for alert in ended}).recount()
@@ -384,4 +389,3 @@ class MovableQuerySet(models.QuerySet[Any]):
                 values,
             )
             return dict(cursor.fetchall())
-

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -29,7 +29,9 @@ class Task(models.Model):
         settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField()
-    cause = models.CharField(max_length=120, blank=True, help_text="What made it: `playbook:<name>`, or empty.")
+    cause = models.CharField(
+        max_length=120, blank=True, help_text="What made it: `playbook:<name>`, or empty."
+    )
     transition = models.ForeignKey(
         "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="tasks"
     )

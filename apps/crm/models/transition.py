@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -27,11 +25,15 @@ class StageTransition(models.Model):
     from_stage = models.CharField(max_length=32, choices=Stage, blank=True)
     to_stage = models.CharField(max_length=32, choices=Stage, blank=True)
     at = models.DateTimeField()
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
     cause = models.CharField(max_length=120)
     reason = models.TextField(blank=True)
     before = models.JSONField(
-        default=dict, editable=False, help_text="The facts the move changed, as they were: what undo restores."
+        default=dict,
+        editable=False,
+        help_text="The facts the move changed, as they were: what undo restores.",
     )
 
     class Meta:

@@ -1,0 +1,63 @@
+"""How facts are written for a reader: days, money, and the stage's colour group. Strings in, strings out."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from apps.crm.pipeline import Stage
+
+GROUPS: dict[str, str] = {
+    Stage.OUTSIDE: "churned",
+    Stage.NEW: "new",
+    Stage.INITIATED: "initiated",
+    Stage.ENGAGED_EMAIL: "engaged",
+    Stage.CALL_BOOKED: "engaged",
+    Stage.INTRO_CALL_COMPLETED: "calls",
+    Stage.SECOND_CALL_COMPLETED: "calls",
+    Stage.HOMEWORK_OFFERED: "calls",
+    Stage.AWAITING_FINAL_OUTREACH: "final",
+    Stage.ONBOARDED_NO_ENGAGEMENT: "onboarded",
+    Stage.ONBOARDED_ENGAGED: "onboarded",
+    Stage.SALES_HANDOFF: "handoff",
+    Stage.CHURNED: "churned",
+    Stage.PAID_CALL: "paid",
+}
+
+
+@lru_cache(maxsize=2048)
+def day(when: date | None, today: date) -> str:
+    """A day as "1 Dec", with the year where it is not this one; empty for none."""
+    if when is None:
+        return ""
+    return f"{when.day} {when:%b}" if when.year == today.year else f"{when.day} {when:%b %Y}"
+
+
+@lru_cache(maxsize=2048)
+def away(when: date | None, today: date) -> str:
+    """How far a day is, in words: "today", "tomorrow", "in 10 days", "3 days ago"."""
+    if when is None:
+        return ""
+    days = (when - today).days
+    near = {0: "today", 1: "tomorrow", -1: "yesterday"}
+    return near.get(days) or (f"in {days} days" if days > 0 else f"{-days} days ago")
+
+
+@lru_cache(maxsize=2048)
+def away_short(when: date | None, today: date) -> str:
+    """How far a day is, for a table: "10 d", "today", "−3 d"."""
+    if when is None:
+        return ""
+    days = (when - today).days
+    return "today" if days == 0 else f"{days} d".replace("-", "−")
+
+
+def money(amount: Decimal | None) -> str:
+    """Whole dollars with thousands set apart; empty for unknown."""
+    return "" if amount is None else f"${amount:,.0f}"
+
+
+def days_since(when: datetime | None, now: datetime) -> int:
+    """Whole days gone by; 0 for unknown."""
+    return max((now - when).days, 0) if when else 0

@@ -1,0 +1,92 @@
+// What every page shares: toasts with Undo, keys, dialogs, and a word when an answer does not come.
+// Other scripts speak to it by events: `document.dispatchEvent(new CustomEvent("toast", {detail: {text, bad, undo}}))`.
+
+const UNDO_SECONDS = 10;
+
+/** Show a sentence; `undo` is {url, values} to post, or a function, offered for ten seconds. */
+function toast(text, { bad = false, undo = null, seconds = undo ? UNDO_SECONDS : 6 } = {}) {
+  const place = document.getElementById("toasts");
+  const box = document.createElement("div");
+  box.className = bad ? "toast bad" : "toast";
+  const words = document.createElement("span");
+  words.textContent = text;
+  box.append(words);
+  if (undo) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.undo = "";
+    button.append("Undo ", Object.assign(document.createElement("kbd"), { textContent: "z" }));
+    button.addEventListener("click", () => {
+      box.remove();
+      if (typeof undo === "function") undo();
+      else htmx.ajax("POST", undo.url, { values: undo.values, swap: "none", target: "body" });
+    });
+    box.append(button);
+  }
+  // A toast must be seen above an open dialog, and only the top layer is.
+  if (place.matches(":popover-open")) place.hidePopover();
+  place.showPopover();
+  place.append(box);
+  while (place.children.length > 3) place.firstElementChild.remove();
+  setTimeout(() => {
+    box.remove();
+    if (!place.children.length && place.matches(":popover-open")) place.hidePopover();
+  }, seconds * 1000);
+}
+
+document.addEventListener("toast", (event) => toast(event.detail.text, event.detail));
+
+// Nothing fails silently, and what was typed stays where it is.
+document.addEventListener("htmx:error", (event) => {
+  const context = event.detail?.ctx;
+  if (context && !context.response) {
+    toast(
+      navigator.onLine ? "No answer from the server. Nothing was changed; try again." : "You are offline. Nothing was changed.",
+      { bad: true },
+    );
+  }
+});
+
+document.addEventListener("htmx:response:error", (event) => {
+  const status = event.detail.ctx.response?.status;
+  if (status >= 500) toast("Something went wrong on the server. Nothing was changed; try again.", { bad: true });
+  if (status === 403) toast("You may not do that.", { bad: true });
+});
+
+document.addEventListener("signed-out", () => {
+  toast("You were signed out. Sign in again in a new tab; what you typed stays here.", { bad: true, seconds: 60 });
+  const link = Object.assign(document.createElement("a"), {
+    href: "/accounts/login/", target: "_blank", textContent: "Sign in", className: "button",
+  });
+  document.querySelector("#toasts .toast:last-child")?.append(link);
+});
+
+// Dialogs and menus open by a button that names them.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest?.("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  const closer = event.target.closest?.("[data-closes]");
+  if (closer) closer.closest("dialog")?.close();
+});
+
+const typing = (target) =>
+  target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
+
+const GOES = { d: "/", b: "/board/", p: "/playbooks/" };
+let going = false;
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (going && GOES[event.key]) location.href = GOES[event.key];
+  going = event.key === "g";
+  if (event.key === "?") document.getElementById("keys").showModal();
+  if (event.key === "z") document.querySelector("#toasts .toast:last-child [data-undo]")?.click();
+  if (event.key === "/") {
+    const search = document.querySelector("input[type=search]");
+    if (search) {
+      search.focus();
+      event.preventDefault();
+    }
+  }
+});
