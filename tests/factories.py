@@ -78,5 +78,3 @@ def snapshot(of: Account) -> dict[str, Any]:
         "tasks": list(of.tasks.values()),
         "alerts": list(of.alerts.values()),
     }
-
-

@@ -12,8 +12,19 @@ from tests.factories import NOW, account, snapshot, user, with_facts
 
 S = Stage
 OUT, N, I2, E3A, B3B = S.OUTSIDE, S.NEW, S.INITIATED, S.ENGAGED_EMAIL, S.CALL_BOOKED
-C4A, C4B, H4C, F5 = S.INTRO_CALL_COMPLETED, S.SECOND_CALL_COMPLETED, S.HOMEWORK_OFFERED, S.AWAITING_FINAL_OUTREACH
-N6A, E6B, S6C, X6D, P7 = S.ONBOARDED_NO_ENGAGEMENT, S.ONBOARDED_ENGAGED, S.SALES_HANDOFF, S.CHURNED, S.PAID_CALL
+C4A, C4B, H4C, F5 = (
+    S.INTRO_CALL_COMPLETED,
+    S.SECOND_CALL_COMPLETED,
+    S.HOMEWORK_OFFERED,
+    S.AWAITING_FINAL_OUTREACH,
+)
+N6A, E6B, S6C, X6D, P7 = (
+    S.ONBOARDED_NO_ENGAGEMENT,
+    S.ONBOARDED_ENGAGED,
+    S.SALES_HANDOFF,
+    S.CHURNED,
+    S.PAID_CALL,
+)
 
 # The team's table, written out once more by hand: (from, to) → who may, P for a person and A for a playbook or an
 # event, and which fact it hangs on.
@@ -92,7 +103,11 @@ def test_every_pair_is_permitted_or_refused_from_the_model_as_the_table_says(sou
                 fresh = Account.objects.get(pk=here.pk)
                 if expected(source, target, facts, automatic=automatic):
                     row = fresh.move(target, by=by, now=NOW, cause=cause, reason="because")
-                    assert (row.from_stage, row.to_stage, row.version) == (source, target, before["version"] + 1)
+                    assert (row.from_stage, row.to_stage, row.version) == (
+                        source,
+                        target,
+                        before["version"] + 1,
+                    )
                     assert Account.objects.get(pk=here.pk).stage == fresh.stage == target
                     transaction.set_rollback(True)
                 else:
@@ -113,7 +128,10 @@ def test_moving_a_set_follows_the_same_rule_as_moving_one(target):
         )
     may = {pk for pk, (source, facts) in everybody.items() if expected(source, target, facts, automatic=True)}
     assert set(moved) == may
-    assert set(Account.objects.filter(stage=target, version__gt=0, stage_since=NOW).values_list("pk", flat=True)) >= may
+    assert (
+        set(Account.objects.filter(stage=target, version__gt=0, stage_since=NOW).values_list("pk", flat=True))
+        >= may
+    )
     for row in StageTransition.objects.filter(pk__in=moved.values()):
         source, _ = everybody[row.account_id]
         assert (row.from_stage, row.to_stage, row.reason) == (source, target, "because")

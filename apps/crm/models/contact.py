@@ -1,4 +1,3 @@
-
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,3 @@
-
 from django.db import models
 from django.db.models.functions import Lower
 

@@ -1,4 +1,3 @@
-
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models
