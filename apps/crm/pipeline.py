@@ -7,11 +7,11 @@ the tables built here and holds no rule of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from django.db import models
 from django.db.models import Q
@@ -161,7 +161,7 @@ def move(
     target: Any,
     label: str,
     *,
-    guards: list[Guard] | None = None,
+    guards: Sequence[Guard] = (),
     automatic: bool = False,
     people: bool = True,
     needs: str = "",
@@ -176,7 +176,7 @@ def move(
         field="stage",
         source=source,
         target=target,
-        conditions=guards or [],
+        conditions=cast(Any, list(guards)),
         custom={"label": label, "automatic": automatic, "people": people, "needs": needs, "engages": engages},
     )
 
@@ -356,7 +356,7 @@ class Pipeline(models.Model):
         "Leave paid call",
         automatic=True,
     )
-    def leave_paid_call(self) -> None:
+    def back_from_paid_call(self) -> None:
         """Back to where the account stood before it bought the call, or outside."""
 
     @move("*", RETURN_VALUE(*Stage), "Undo")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import trigger_client_event
 
@@ -14,15 +15,15 @@ from django_htmx.http import trigger_client_event
 class SignedInMiddleware(LoginRequiredMiddleware):
     """Closed by default; a part asked for after the login ran out says so instead of showing the login in a table."""
 
-    redirect_field_name = REDIRECT_FIELD_NAME
-
-    def handle_no_permission(
-        self, request: HttpRequest, view_func: Callable[..., HttpResponse]
-    ) -> HttpResponse:
-        if "HX-Request" in request.headers:
-            answer = HttpResponse(status=401, headers={"HX-Reswap": "none"})
-            return trigger_client_event(answer, "signed-out", {})
-        return super().handle_no_permission(request, view_func)
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        answer = super().process_view(request, view_func, view_args, view_kwargs)
+        if answer is not None and "HX-Request" in request.headers:
+            return trigger_client_event(
+                HttpResponse(status=401, headers={"HX-Reswap": "none"}), "signed-out", {}
+            )
+        return answer
 
 
 class NoStoreMiddleware:

@@ -5,14 +5,13 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.core.exceptions import EmptyResultSet
 from django.core.validators import MaxLengthValidator, MinValueValidator
-from django.db import models, transaction
-from django.db.models import Case, Count, Exists, F, Func, Min, OuterRef, Q, Subquery, Value, When
+from django.db import connection, models, transaction
+from django.db.models import Case, Exists, F, Func, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce, Concat, Greatest, Upper
 from django.utils import timezone
 
-from apps.crm.models.alert import Alert
-from apps.crm.models.bill import Bill
 from apps.crm.models.call import Call
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.moving import Conflict, Movable, MovableQuerySet
@@ -38,12 +37,6 @@ class PaymentRisk(models.TextChoices):
     LOW = "low", "Low"
     MEDIUM = "medium", "Medium"
     HIGH = "high", "High"
-
-
-def _of_account(rows: models.QuerySet[Any], value: models.Aggregate) -> Subquery:
-    """One aggregate over the rows that hang on an account, as a subquery."""
-    grouped = rows.filter(account=OuterRef("pk")).order_by().values("account")
-    return Subquery(grouped.annotate(value=value).values("value"))
 
 
 class AccountQuerySet(MovableQuerySet):
@@ -87,23 +80,34 @@ class AccountQuerySet(MovableQuerySet):
 
     def recount(self) -> int:
         """Bring the counts kept on these accounts up to date; returns how many were wrong."""
-        open_tasks = Task.objects.open()
-        open_alerts = Alert.objects.open()
-        true = {
-            "notes_count": Coalesce(_of_account(Note.objects.all(), Count("pk")), 0),
-            "next_task_on": _of_account(open_tasks, Min("due_on")),
-            "open_alerts": Coalesce(_of_account(open_alerts, Count("pk")), 0),
-            "bills_held": Coalesce(
-                _of_account(Bill.objects.filter(status=Bill.Status.PAID, amount__gt=0), Count("pk")), 0
-            ),
-        }
-        wrong = Q()
-        for name in true:
-            wrong |= ~Q(**{name: F(f"true_{name}")}) | Q(
-                **{f"{name}__isnull": True, f"true_{name}__isnull": False}
+        try:
+            chosen, values = self.order_by().values("pk").query.sql_with_params()
+        except EmptyResultSet:
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE crm_account account
+                SET (notes_count, next_task_on, open_alerts, bills_held) =
+                    (counted.notes, counted.task_on, counted.alerts, counted.bills)
+                FROM (
+                    SELECT id,
+                        (SELECT count(*) FROM crm_note WHERE account_id = chosen.id) AS notes,
+                        (SELECT min(due_on) FROM crm_task
+                         WHERE account_id = chosen.id AND done_at IS NULL) AS task_on,
+                        (SELECT count(*) FROM crm_alert
+                         WHERE account_id = chosen.id AND resolved_at IS NULL) AS alerts,
+                        (SELECT count(*) FROM crm_bill
+                         WHERE account_id = chosen.id AND status = 'paid' AND amount > 0) AS bills
+                    FROM ({chosen}) AS chosen (id)
+                ) AS counted
+                WHERE counted.id = account.id
+                  AND (account.notes_count, account.next_task_on, account.open_alerts, account.bills_held)
+                      IS DISTINCT FROM (counted.notes, counted.task_on, counted.alerts, counted.bills)
+                """,
+                values,
             )
-        counted = self.annotate(**{f"true_{name}": value for name, value in true.items()})
-        return counted.filter(wrong).update(**{name: F(f"true_{name}") for name in true})
+            return cursor.rowcount
 
 
 class Account(Movable):

@@ -6,13 +6,13 @@ accounts at once, in ``MovableQuerySet.move_all``. Triggers in the database refu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import connection, models, transaction
 from django.db.models import F
-from psycopg.types.json import Jsonb
 
 from apps.crm.models.alert import Alert
 from apps.crm.models.task import Task
@@ -129,7 +129,7 @@ class Movable(Pipeline):
                 raise Refused(f"It is not in “{Stage.PAID_CALL.label}”, so there is no paid call to leave.")
             if is_automatic(cause) and here.calls.filter(kind="consultation", status="held").exists():
                 raise Refused("The paid call has been held, so a refund does not take the account back.")
-            row = here._write("leave_paid_call", by=by, now=now, cause=cause, reason=reason.strip())
+            row = here._write("back_from_paid_call", by=by, now=now, cause=cause, reason=reason.strip())
         self._become(here)
         return row
 
@@ -368,7 +368,7 @@ class MovableQuerySet(models.QuerySet[Any]):
                 """,
                 {
                     "engaged": [str(stage) for stage in REACHED_BY_ENGAGEMENT],
-                    "via": Jsonb({str(stage): via for stage, via in REACHED_BY_ENGAGEMENT.items()}),
+                    "via": json.dumps({str(stage): via for stage, via in REACHED_BY_ENGAGEMENT.items()}),
                     "after_intro": [str(stage) for stage in AFTER_INTRO_CALL],
                     "rows": list(placed.values()),
                 },

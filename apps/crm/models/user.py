@@ -82,7 +82,7 @@ class User(AbstractUser):
 
     objects: ClassVar[Any] = UserManagerWithRoles()
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(
                 models.functions.Lower("email"), name="user_email_once", condition=~Q(email="")
