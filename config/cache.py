@@ -1,5 +1,6 @@
 """The cache that may be away."""
 
+import time
 from typing import Any
 
 import structlog
@@ -9,13 +10,22 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 
+# A request asks many times, and each would wait its second for a Redis that is frozen.
+PAUSE_SECONDS = 5
+
+
 class TolerantRedisClient(RedisCacheClient):
-    """Answers as an empty cache does when Redis does not answer."""
+    """Answers as an empty cache does while Redis does not answer; asks it again after a pause."""
+
+    away_until = 0.0
 
     def _or(self, answer: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        if time.monotonic() < TolerantRedisClient.away_until:
+            return answer
         try:
             return getattr(super(), method)(*args, **kwargs)
         except RedisError as error:
+            TolerantRedisClient.away_until = time.monotonic() + PAUSE_SECONDS
             log.warning("cache_away", method=method, error=str(error))
             return answer
 

@@ -38,14 +38,13 @@ if DEMO and not DEBUG:
     raise ImproperlyConfigured(
         "DEMO makes logins with a known password: it needs DEBUG, on this machine only."
     )
-if not DEBUG and not ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is missing: name the hosts this is served as, with commas.")
-
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "SECRET_KEY is missing: set it to 50 random characters or more, or start once with `make run`."
     )
+if not DEBUG and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS is missing: name the hosts this is served as, with commas.")
 
 BASE_URL = env.str(
     "BASE_URL", default=f"http://127.0.0.1:{PORT}" if DEBUG else f"https://{ALLOWED_HOSTS[0].lstrip('.*')}"

@@ -5,9 +5,27 @@ import os
 import sys
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+from django.db import DatabaseError, connection
 
 from config.embedded.process import die_with_parent
+
+
+def refuse_demo_logins() -> None:
+    """Raises when logins whose password is in the README lie in a database served beyond this machine."""
+    try:
+        found = get_user_model().objects.filter(email__iendswith="@onramp.example").exists()
+    except DatabaseError:
+        # Away, or not migrated yet: nobody can log in now, and a later start will look again.
+        found = False
+    if found:
+        raise ImproperlyConfigured(
+            "The database holds demo logins (…@onramp.example), whose password everybody knows: "
+            "take another database, or delete them."
+        )
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -22,3 +40,6 @@ if settings.DEBUG:
     errors.setLevel(logging.ERROR)
     errors.setFormatter(logging.getLogger().handlers[0].formatter)
     logging.getLogger().addHandler(errors)
+else:
+    refuse_demo_logins()
+    connection.close()
