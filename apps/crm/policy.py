@@ -51,6 +51,29 @@ NUMBERS: dict[str, Number] = {
     "missed_outreach_entry_days": Number(
         7, "days", "An account nobody has written to raises an alert later than this after it entered."
     ),
+    "scope_bills_paid": Number(3, "bills", "More paid bills than this are out of scope.", handbook=True),
+    "scope_sales_forecast": Number(
+        2000, "dollars", "A first payment forecast at or above this goes to Sales.", handbook=True
+    ),
+    "scope_rolloff_days": Number(30, "days", "A plan that ends within this counts as rolling off."),
+    "scope_startup_bill_from": Number(
+        500, "dollars", "A startup rolling off is ours from this first bill on.", handbook=True
+    ),
+    "scope_startup_bill_to": Number(
+        1500, "dollars", "A startup rolling off is ours up to this first bill.", handbook=True
+    ),
+    "scope_credit_high": Number(
+        1500, "dollars a month", "A startup that uses more credit than this is ours.", handbook=True
+    ),
+    "scope_credit_low": Number(
+        500, "dollars a month", "A startup without a bill that uses less is out of scope.", handbook=True
+    ),
+    "scope_entry_forecast": Number(
+        100, "dollars", "Pay-as-you-go and YC are ours above this forecast.", handbook=True
+    ),
+    "scope_band_to": Number(
+        500, "dollars", "Up to this forecast an account is in the segment Onboarding Lead 100-500MRR."
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -71,6 +94,15 @@ class Numbers:
     final_outreach_gap_days: int
     missed_outreach_renewal_days: int
     missed_outreach_entry_days: int
+    scope_bills_paid: int
+    scope_sales_forecast: int
+    scope_rolloff_days: int
+    scope_startup_bill_from: int
+    scope_startup_bill_to: int
+    scope_credit_high: int
+    scope_credit_low: int
+    scope_entry_forecast: int
+    scope_band_to: int
     undo_minutes: int
     undo_automatic_days: int
 
