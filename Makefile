@@ -41,7 +41,7 @@ test: .venv/.dev
 	@$(EMBEDDED) exec -- $(PY) -m pytest $(ARGS)
 
 # What a deployment would set, with nothing real in it.
-PRODUCTION := env -u DEMO -u DATABASE_URL -u REDIS_URL -u BASE_URL -u STATE_DIR DEBUG=0 ALLOWED_HOSTS=onramp.example \
+PRODUCTION := env -u DEMO -u BASE_URL DEBUG=0 ALLOWED_HOSTS=onramp.example \
   SECRET_KEY=for-this-check-alone-0123456789-abcdefghijklmnopqrstuvwxyz
 
 check: .venv/.dev
@@ -60,11 +60,13 @@ check-django:
 docs: .venv/.dev
 	@$(EMBEDDED) exec -- $(PY) manage.py docs
 
-# `--strict`: without it pip-audit reports no weaknesses when it could ask about nothing.
+# Apart from check, because it asks an advisory service. Without --strict, pip-audit reports no weaknesses when it
+# could ask about nothing.
 audit: .venv/.dev
 	$(PY) -m pip_audit --strict --require-hashes --disable-pip -r requirements-dev.lock
 	$(PY) -m bandit --quiet --recursive --configfile pyproject.toml --severity-level medium apps config manage.py
-	git ls-files -z | xargs -0 .venv/bin/detect-secrets-hook --exclude-files '\.lock$$'
+	git ls-files -z | xargs -0 .venv/bin/detect-secrets-hook --exclude-files '^tests/|\.lock$$' \
+	  --exclude-secrets '^demo-onboarding$$'
 
 # One resolution for every Python we support; names, versions and hashes only.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \

@@ -10,7 +10,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # A cache and a bell for each process, so that tests side by side do not hear each other, nor a running worker.
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    current_app.conf.broker_url = "memory://"
+    current_app.conf.update(broker_url="memory://")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -122,9 +123,12 @@ class Run:
     def said(self) -> str:
         return self.log.read_text()
 
+    def has_said(self, line: str, times: int = 1) -> bool:
+        return self.said().count(line) >= times
+
     def wait_until_up(self) -> None:
         words = ("postgres   up", "valkey     up", "worker     up", "beat       up")
-        assert within(40, lambda: all(word in self.said() for word in words)), self.said()
+        assert within(40, lambda: all(map(self.has_said, words))), self.said()
 
     @property
     def supervisor(self) -> int:
@@ -144,6 +148,10 @@ class Run:
 def alive(family: list[psutil.Process]) -> list[psutil.Process]:
     # psutil compares start times, so a number given out again does not count.
     return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def all_gone(family: list[psutil.Process]) -> bool:
+    return not alive(family)
 
 
 def names(family: list[psutil.Process]) -> str:
@@ -207,8 +215,19 @@ def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path,
                 assert f"Port {port} cannot be used (address already in use)" in second.stderr
                 run.parent.kill()
             else:
+                # What dies on its own is started again.
+                for one in family:
+                    if one.ppid() == run.supervisor and one.is_running():
+                        one.kill()
+                for part in ("postgres", "valkey", "worker", "beat", "web"):
+                    assert within(20, partial(run.has_said, f"{part:<10} died  killed by SIGKILL")), (
+                        run.said()
+                    )
+                assert within(30, partial(run.has_said, "worker     up", times=2)), run.said()
+                assert run.said().count("postgres   up") == run.said().count("valkey     up") == 2
+                family = run.family()
                 os.kill(run.supervisor, signal.SIGTERM)
-            assert within(8, lambda family=family: not alive(family)), names(alive(family))
+            assert within(8, partial(all_gone, family)), names(alive(family))
             assert run.parent.wait(2) == {"kill its parent": -signal.SIGKILL, "ask it to stop": 0}.get(
                 end, 247
             )
@@ -217,24 +236,6 @@ def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path,
         # A dead server's pid file may name a process of somebody else at the next start.
         if not (pid_file := state / "pg" / "postmaster.pid").exists():
             pid_file.write_text(f"{os.getpid()}\n{state / 'pg'}\n")
-
-
-def test_a_part_that_dies_is_started_again(state: Path, port: int):
-    run = Run(state, port)
-    try:
-        run.wait_until_up()
-        for one in run.family():
-            if one.ppid() == run.supervisor and one.is_running():
-                one.kill()
-        for part in ("postgres", "valkey", "worker", "beat", "web"):
-            assert within(20, lambda part=part: f"{part:<10} died  killed by SIGKILL" in run.said()), (
-                run.said()
-            )
-        assert within(
-            30, lambda: all(run.said().count(f"{part:<10} up") == 2 for part in ("postgres", "worker"))
-        )
-    finally:
-        run.clean_up()
 
 
 def test_a_path_too_long_for_a_socket_is_named(state: Path):

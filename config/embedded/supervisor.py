@@ -8,10 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -323,7 +322,7 @@ class Supervisor:
                 ],
                 env,
                 self.state.log("web"),
-                lambda: _answers(f"{address}/readyz"),
+                lambda: _answers(self.port),
                 address,
             ),
             Part(
@@ -460,9 +459,12 @@ def _has_in_environment(pid: int, mark: str) -> bool:
         return False
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
