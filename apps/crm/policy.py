@@ -138,7 +138,7 @@ class Numbers:
 class Policy(models.Model):
     """One number, from one day on. Rows are added, not changed, so that the past keeps its rules."""
 
-    name = models.CharField(max_length=40, choices=[(name, name) for name in NUMBERS])
+    name = models.CharField(max_length=40)
     value = models.TextField(blank=True, validators=[MaxLengthValidator(100)])
     starts_on = models.DateField()
     set_by = models.ForeignKey(

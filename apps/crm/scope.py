@@ -1,17 +1,20 @@
-"""Which accounts are ours: the decision table, a pure function of an account's facts and the policy.
+"""Which accounts are ours: the decision table, read from an account's facts and the policy of the day.
 
 The rows and their order are the team's ("Which customers get onboarding?" in its handbook); the first that
-holds decides. The policy's thresholds hold from a day on, so yesterday's decision stays what it was.
+holds decides. Each row is one condition of a query, so that the same rule answers for one account, for all of
+them, and for a day to come. Thresholds hold from a day on: yesterday's decision stays what it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
+from django.db.models import Case, Q, Value, When
 
 from apps.crm.policy import Numbers
 
@@ -27,127 +30,113 @@ class Outcome(models.TextChoices):
 
 
 @dataclass(frozen=True)
-class ScopeFacts:
-    """What a decision looks at. Money in dollars, ``credit_use`` a month; None is unknown."""
-
-    plan: str = ""
-    forecast: Decimal | None = None
-    first_bill: Decimal | None = None
-    bills_paid: int = 0
-    credit_use: Decimal | None = None
-    plan_ends_on: date | None = None
-    sales_contact: str = ""
-    contacted_sales: bool = False
-    hand_picked: str = ""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The row of the table that held (1 to 12), what it means, and why in a sentence."""
-
-    row: int
-    outcome: Outcome
-    because: str
-
-
-@dataclass(frozen=True)
 class Row:
-    """One row: when it holds, what it decides, and its sentence with the facts filled in."""
+    """One row: the condition under which it holds, what it decides, and its sentence with the facts to fill in."""
 
-    holds: Callable[[ScopeFacts, Numbers], bool]
+    where: Callable[[Numbers], Q]
     outcome: Outcome
     because: str
 
 
-def _dollars(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else f"${amount:,.2f}".removesuffix(".00")
+# The facts a decision looks at, by their columns on the account; kept with each decision.
+FACTS = (
+    "plan",
+    "forecast",
+    "first_bill",
+    "bills_paid",
+    "credit_use",
+    "plan_ends_on",
+    "sales_contact_kind",
+    "sales_contact_name",
+    "sales_contact_email",
+    "contacted_sales",
+    "hand_picked",
+)
+
+_NO_BILL = Q(bills_paid=0, first_bill__isnull=True)
+_WITH_SALES = ~Q(sales_contact_kind="", sales_contact_name="", sales_contact_email="")
 
 
-def _rolls_off(facts: ScopeFacts, numbers: Numbers) -> bool:
+def _rolls_off(numbers: Numbers) -> Q:
     """The plan ends soon or has ended."""
-    return facts.plan_ends_on is not None and (
-        (facts.plan_ends_on - numbers.today).days <= numbers.scope_rolloff_days
-    )
+    return Q(plan_ends_on__lte=numbers.today + timedelta(days=numbers.scope_rolloff_days))
 
 
-def _no_bill(facts: ScopeFacts) -> bool:
-    return facts.bills_paid == 0 and facts.first_bill is None
-
-
-def _first_payment(facts: ScopeFacts) -> Decimal:
+def _first_payment_between(low: int, high: int) -> Q:
     """The first bill, once there is one, else what it is forecast to be."""
-    return (facts.forecast if facts.first_bill is None else facts.first_bill) or Decimal(0)
+    return Q(first_bill__range=(low, high)) | Q(first_bill__isnull=True, forecast__range=(low, high))
 
 
 TABLE: tuple[Row, ...] = (
-    Row(lambda facts, _: bool(facts.hand_picked), Outcome.OURS, "Picked by hand: {hand_picked}"),
+    Row(lambda _: ~Q(hand_picked=""), Outcome.OURS, "Picked by hand: {hand_picked}"),
     Row(
-        lambda facts, n: facts.bills_paid > n.scope_bills_paid,
+        lambda n: Q(bills_paid__gt=n.scope_bills_paid),
         Outcome.OUT,
         "Has paid {bills_paid} bills, more than {n.scope_bills_paid}.",
     ),
-    Row(lambda facts, _: bool(facts.sales_contact), Outcome.SALES, "Sales is on it: {sales_contact}."),
+    Row(lambda _: _WITH_SALES, Outcome.SALES, "Sales is on it: {sales_contact}."),
     Row(
-        lambda facts, _: _no_bill(facts) and facts.contacted_sales,
+        lambda _: _NO_BILL & Q(contacted_sales=True),
         Outcome.SALES,
         "Has contacted Sales and has no bill yet.",
     ),
     Row(
-        lambda facts, n: facts.bills_paid == 0 and (facts.forecast or 0) >= n.scope_sales_forecast,
+        lambda n: Q(bills_paid=0, forecast__gte=n.scope_sales_forecast),
         Outcome.SALES,
-        "First payment forecast at {forecast}, at or above {n.scope_sales_forecast}.",
+        "First payment forecast at {forecast}, at or above ${n.scope_sales_forecast:,}.",
     ),
+    Row(lambda n: Q(plan="yc") & _rolls_off(n), Outcome.OURS, "YC plan rolls off on {plan_ends_on}."),
     Row(
-        lambda facts, n: facts.plan == "yc" and _rolls_off(facts, n),
-        Outcome.OURS,
-        "YC plan rolls off on {plan_ends_on}.",
-    ),
-    Row(
-        lambda facts, n: (
-            facts.plan == "startup"
-            and _rolls_off(facts, n)
-            and n.scope_startup_bill_from <= _first_payment(facts) <= n.scope_startup_bill_to
+        lambda n: (
+            Q(plan="startup")
+            & _rolls_off(n)
+            & _first_payment_between(n.scope_startup_bill_from, n.scope_startup_bill_to)
         ),
         Outcome.OURS,
         "Startup plan rolls off on {plan_ends_on} with a first bill of {first_payment}.",
     ),
     Row(
-        lambda facts, n: facts.plan == "startup" and (facts.credit_use or 0) > n.scope_credit_high,
+        lambda n: Q(plan="startup", credit_use__gt=n.scope_credit_high),
         Outcome.OURS,
-        "Startup plan with {credit_use} of credit used a month, above {n.scope_credit_high}.",
+        "Startup plan with {credit_use} of credit used a month, above ${n.scope_credit_high:,}.",
     ),
     Row(
-        lambda facts, n: (
-            facts.plan == "startup" and _no_bill(facts) and (facts.credit_use or 0) < n.scope_credit_low
+        lambda n: (
+            Q(plan="startup") & _NO_BILL & (Q(credit_use__isnull=True) | Q(credit_use__lt=n.scope_credit_low))
         ),
         Outcome.OUT,
-        "Startup plan with no bill and {credit_use} of credit used a month, under {n.scope_credit_low}.",
+        "Startup plan with no bill and {credit_use} of credit used a month, under ${n.scope_credit_low:,}.",
     ),
-    Row(lambda facts, _: facts.plan == "boost", Outcome.OURS, "Boost plan."),
+    Row(lambda _: Q(plan="boost"), Outcome.OURS, "Boost plan."),
     Row(
-        lambda facts, n: (
-            facts.plan in ("pay_as_you_go", "yc") and (facts.forecast or 0) > n.scope_entry_forecast
-        ),
+        lambda n: Q(plan__in=("pay_as_you_go", "yc"), forecast__gt=n.scope_entry_forecast),
         Outcome.OURS,
-        "Forecast {forecast}, above {n.scope_entry_forecast}.",
+        "Forecast {forecast}, above ${n.scope_entry_forecast:,}.",
     ),
-    Row(lambda facts, _: True, Outcome.WATCH, "No rule makes it ours yet."),
+    Row(lambda _: Q(), Outcome.WATCH, "No rule makes it ours yet."),
 )
 
 
-def decide(facts: ScopeFacts, numbers: Numbers) -> Decision:
-    """The decision for an account with these facts under the policy of that day."""
-    for number, row in enumerate(TABLE, start=1):
-        if row.holds(facts, numbers):
-            because = row.because.format(
-                n=numbers,
-                hand_picked=facts.hand_picked.rstrip(".") + ".",
-                bills_paid=facts.bills_paid,
-                sales_contact=facts.sales_contact,
-                forecast=_dollars(facts.forecast),
-                first_payment=_dollars(_first_payment(facts)),
-                credit_use=_dollars(facts.credit_use or Decimal(0)),
-                plan_ends_on=facts.plan_ends_on,
-            )
-            return Decision(number, row.outcome, because)
-    raise AssertionError("The last row always holds.")
+def decided_row(numbers: Numbers) -> Case:
+    """The number of the row that decides for an account (1 to 12), as an expression of a query."""
+    rows = [When(row.where(numbers), then=Value(number)) for number, row in enumerate(TABLE[:-1], start=1)]
+    return Case(*rows, default=Value(len(TABLE)), output_field=models.PositiveSmallIntegerField())
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return f"${amount or Decimal(0):,.2f}".removesuffix(".00")
+
+
+def because(row: int, facts: Mapping[str, Any], numbers: Numbers) -> str:
+    """Why row ``row`` of the table holds, in a sentence; ``facts`` has the columns of ``FACTS``."""
+    contact = (facts[f"sales_contact_{part}"] for part in ("kind", "name"))
+    return TABLE[row - 1].because.format(
+        n=numbers,
+        hand_picked=facts["hand_picked"].rstrip(".") + ".",
+        bills_paid=facts["bills_paid"],
+        sales_contact=" ".join(filter(None, contact)) or facts["sales_contact_email"],
+        forecast=_dollars(facts["forecast"]),
+        first_payment=_dollars(facts["forecast"] if facts["first_bill"] is None else facts["first_bill"]),
+        credit_use=_dollars(facts["credit_use"]),
+        plan_ends_on=facts["plan_ends_on"],
+    )

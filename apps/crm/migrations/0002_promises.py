@@ -77,7 +77,28 @@ CREATE TRIGGER account_renewal_anchor
     FOR EACH ROW EXECUTE FUNCTION crm_account_renewal_anchor();
 """
 
+# A scope decision is only as good as the facts it saw.
+SCOPE = """
+CREATE FUNCTION crm_account_undecided() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.decided_on := NULL;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER account_undecided BEFORE UPDATE ON crm_account
+    FOR EACH ROW WHEN (
+        (OLD.plan, OLD.forecast, OLD.first_bill, OLD.bills_reported, OLD.bills_held, OLD.credit_use, OLD.plan_ends_on,
+         OLD.sales_contact_kind, OLD.sales_contact_name, OLD.sales_contact_email, OLD.contacted_sales,
+         OLD.hand_picked)
+        IS DISTINCT FROM
+        (NEW.plan, NEW.forecast, NEW.first_bill, NEW.bills_reported, NEW.bills_held, NEW.credit_use, NEW.plan_ends_on,
+         NEW.sales_contact_kind, NEW.sales_contact_name, NEW.sales_contact_email, NEW.contacted_sales,
+         NEW.hand_picked)
+    ) EXECUTE FUNCTION crm_account_undecided();
+"""
+
 UNDONE = """
+DROP FUNCTION crm_account_undecided CASCADE;
 DROP FUNCTION crm_account_stage_guard CASCADE;
 DROP FUNCTION crm_stagetransition_immutable CASCADE;
 DROP FUNCTION crm_account_renewal_anchor CASCADE;
@@ -94,6 +115,6 @@ class Migration(migrations.Migration):
     dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
 
     operations = [
-        migrations.RunSQL(STAGE + LEDGER + RENEWAL, UNDONE),
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE, UNDONE),
         migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

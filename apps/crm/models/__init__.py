@@ -5,6 +5,7 @@ from apps.crm.models.call import Call, CallHost
 from apps.crm.models.contact import Contact
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
+from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
@@ -21,6 +22,7 @@ __all__ = [
     "Label",
     "Note",
     "Policy",
+    "ScopeDecision",
     "StageTransition",
     "Task",
     "User",

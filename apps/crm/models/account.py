@@ -14,13 +14,15 @@ from django.utils import timezone
 
 from apps.crm.models.call import Call
 from apps.crm.models.label import AccountLabel, Label
-from apps.crm.models.moving import Conflict, Movable, MovableQuerySet
+from apps.crm.models.moving import Conflict, Movable
 from apps.crm.models.note import Note
+from apps.crm.models.scoping import ScopedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
+from apps.crm.scope import Outcome
 
 
 class Plan(models.TextChoices):
@@ -39,7 +41,7 @@ class PaymentRisk(models.TextChoices):
     HIGH = "high", "High"
 
 
-class AccountQuerySet(MovableQuerySet):
+class AccountQuerySet(ScopedQuerySet):
     def in_open_stages(self) -> AccountQuerySet:
         return self.filter(stage__in=OPEN)
 
@@ -88,8 +90,8 @@ class AccountQuerySet(MovableQuerySet):
             cursor.execute(
                 f"""
                 UPDATE crm_account account
-                SET (notes_count, next_task_on, open_alerts, bills_held) =
-                    (counted.notes, counted.task_on, counted.alerts, counted.bills)
+                SET (notes_count, next_task_on, open_alerts, bills_held, first_bill) =
+                    (counted.notes, counted.task_on, counted.alerts, counted.bills, counted.first_bill)
                 FROM (
                     SELECT id,
                         (SELECT count(*) FROM crm_note WHERE account_id = chosen.id) AS notes,
@@ -98,12 +100,17 @@ class AccountQuerySet(MovableQuerySet):
                         (SELECT count(*) FROM crm_alert
                          WHERE account_id = chosen.id AND resolved_at IS NULL) AS alerts,
                         (SELECT count(*) FROM crm_bill
-                         WHERE account_id = chosen.id AND status = 'paid' AND amount > 0) AS bills
+                         WHERE account_id = chosen.id AND status = 'paid' AND amount > 0) AS bills,
+                        (SELECT amount FROM crm_bill
+                         WHERE account_id = chosen.id AND status IN ('open', 'paid', 'uncollectible') AND amount > 0
+                         ORDER BY period_start, id LIMIT 1) AS first_bill
                     FROM ({chosen}) AS chosen (id)
                 ) AS counted
                 WHERE counted.id = account.id
-                  AND (account.notes_count, account.next_task_on, account.open_alerts, account.bills_held)
-                      IS DISTINCT FROM (counted.notes, counted.task_on, counted.alerts, counted.bills)
+                  AND (account.notes_count, account.next_task_on, account.open_alerts, account.bills_held,
+                       account.first_bill)
+                      IS DISTINCT FROM
+                      (counted.notes, counted.task_on, counted.alerts, counted.bills, counted.first_bill)
                 """,
                 values,
             )
@@ -149,6 +156,14 @@ class Account(Movable):
     )
     plan_ends_on = models.DateField(null=True, blank=True)
     users_count = models.PositiveIntegerField(null=True, blank=True)
+    first_bill = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Kept with the bills.",
+    )
     contacted_sales = models.BooleanField(default=False)
     sales_contact_kind = models.CharField(
         max_length=3, blank=True, choices=[("AE", "AE"), ("CSM", "CSM"), ("AM", "AM")]
@@ -176,7 +191,23 @@ class Account(Movable):
     last_reply_at = models.DateTimeField(null=True, blank=True)
     extended_until = models.DateField(null=True, blank=True)
     extended_reason = models.TextField(blank=True)
-    route = models.TextField(blank=True, help_text="Why the account is ours, in words.")
+    hand_picked = models.TextField(
+        blank=True,
+        validators=[MaxLengthValidator(300)],
+        help_text="Why we want it although no rule makes it ours.",
+    )
+    scope = models.CharField(max_length=8, choices=Outcome, blank=True, default="", editable=False)
+    scope_row = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    route = models.TextField(
+        blank=True, editable=False, help_text="Why the account is ours, or not, in words."
+    )
+    decided_on = models.DateField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The day its scope was last looked at. A trigger clears it when a fact it hangs on changes.",
+    )
+    referred_at = models.DateTimeField(null=True, blank=True, editable=False)
     held_by = models.CharField(
         max_length=40, blank=True, editable=False, help_text="The import whose release it waits for."
     )
