@@ -1,0 +1,325 @@
+"""The one writer of what other systems report about accounts: the import's, the API's and the events'.
+
+Any number of rows is copied into a temporary table and compared there, so that every step is one statement and
+an account that says nothing new is not written at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from json import dumps
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+
+from apps.crm.fields import Problem, shown
+from apps.crm.models import Account, User
+
+# The columns of an account that are reported, and their types. A bit of `given` says which a row names.
+_COLUMNS = {
+    "name": "text",
+    "domain": "text",
+    "plan": "text",
+    "mrr": "numeric",
+    "forecast": "numeric",
+    "forecast_at": "timestamptz",
+    "credit_use": "numeric",
+    "bills_reported": "integer",
+    "next_renewal_on": "date",
+    "contract_renewal_on": "date",
+    "plan_ends_on": "date",
+    "users_count": "integer",
+    "stripe_customer_id": "text",
+    "contacted_sales": "boolean",
+    "sales_contact_kind": "text",
+    "sales_contact_name": "text",
+    "sales_contact_email": "text",
+    "owner_id": "bigint",
+    "owner_reported": "text",
+    "payment_risk": "text",
+}
+_BIT = {column: 1 << position for position, column in enumerate(_COLUMNS)}
+_RENAMED = {"bills_paid": "bills_reported", "owner": "owner_id"}
+_NO_SALES_CONTACT = {"kind": "", "name": "", "email": ""}
+
+_TABLE = f"""
+DROP TABLE IF EXISTS pg_temp.reported;
+CREATE TEMPORARY TABLE reported (
+    row integer, external_id text, given bigint, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())},
+    contacts jsonb, labels text[], more_labels text[], quarantine text,
+    account_id bigint, created boolean NOT NULL DEFAULT false, changed boolean NOT NULL DEFAULT false
+) ON COMMIT DROP
+"""
+_COPIED = ("row", "external_id", "given", *_COLUMNS, "contacts", "labels", "more_labels", "quarantine")
+_COPY = f"COPY reported ({', '.join(_COPIED)}) FROM STDIN"
+
+_FIND = """
+UPDATE reported SET account_id = account.id FROM crm_account account
+WHERE account.external_id = reported.external_id AND reported.account_id IS NULL
+"""
+
+# Each gives the row's number, the field, the value and the sentence.
+_WRONG = {
+    "twice": """
+        SELECT row, 'external_id', external_id, 'stands here twice, first at ' || first || '.'
+        FROM (SELECT row, external_id, min(row) OVER (PARTITION BY external_id) AS first FROM reported) each
+        WHERE row > first
+    """,
+    "nameless": """
+        SELECT row, 'name', '', 'is missing, and the account is new.'
+        FROM reported WHERE account_id IS NULL AND name IS NULL
+    """,
+    "customer of two rows": """
+        SELECT row, 'stripe_customer_id', stripe_customer_id,
+               'stands here twice, first at ' || first || '.'
+        FROM (SELECT row, stripe_customer_id, min(row) OVER (PARTITION BY stripe_customer_id) AS first
+              FROM reported WHERE stripe_customer_id IS NOT NULL) each
+        WHERE row > first
+    """,
+    "customer of another account": """
+        SELECT row, 'stripe_customer_id', reported.stripe_customer_id,
+               'belongs to the account ' || account.external_id || ' already.'
+        FROM reported JOIN crm_account account USING (stripe_customer_id)
+        WHERE account.external_id <> reported.external_id
+    """,
+}
+_PROBLEMS = " UNION ALL ".join(_WRONG.values()) + " ORDER BY 1, 2"
+
+_LOCK = """
+SELECT count(*) FROM (
+    SELECT FROM crm_account account JOIN reported ON reported.account_id = account.id AND NOT reported.created
+    ORDER BY account.id FOR NO KEY UPDATE OF account
+) locked
+"""
+
+
+def _said(column: str) -> str:
+    """What a column is to be: what the row says, or what the account has where the row is silent."""
+    return f"CASE WHEN reported.given & {_BIT[column]} <> 0 THEN reported.{column} ELSE account.{column} END"
+
+
+_MARK_CHANGED = f"""
+UPDATE reported SET changed = true FROM crm_account account
+WHERE account.id = reported.account_id AND NOT created AND (
+    ({", ".join(f"account.{column}" for column in _COLUMNS)})
+        IS DISTINCT FROM ({", ".join(_said(column) for column in _COLUMNS)})
+    OR EXISTS (
+        SELECT FROM jsonb_to_recordset(reported.contacts) AS said (email text, name text, role text)
+        LEFT JOIN crm_contact contact ON contact.account_id = account.id AND contact.email = said.email
+        WHERE contact.id IS NULL OR contact.name <> said.name OR contact.role <> said.role
+    )
+    OR EXISTS (
+        SELECT FROM unnest(reported.labels || reported.more_labels) AS said
+        WHERE lower(said) NOT IN (
+            SELECT lower(label.name) FROM crm_accountlabel worn JOIN crm_label label ON label.id = worn.label_id
+            WHERE worn.account_id = account.id
+        )
+    )
+    OR reported.labels IS NOT NULL AND EXISTS (
+        SELECT FROM crm_accountlabel worn JOIN crm_label label ON label.id = worn.label_id
+        WHERE worn.account_id = account.id AND lower(label.name) NOT IN (
+            SELECT lower(said) FROM unnest(reported.labels || reported.more_labels) AS said
+        )
+    )
+)
+"""
+
+_UPDATE = f"""
+UPDATE crm_account account
+SET {", ".join(f"{column} = {_said(column)}" for column in _COLUMNS)},
+    payment_risk_at = CASE WHEN account.payment_risk = {_said("payment_risk")}
+                           THEN account.payment_risk_at ELSE %(now)s END,
+    payment_risk_by_id = CASE WHEN account.payment_risk = {_said("payment_risk")}
+                              THEN account.payment_risk_by_id ELSE %(by)s END,
+    reported_by = %(source)s, reported_at = %(now)s, changed_at = %(now)s
+FROM reported WHERE account.id = reported.account_id AND reported.changed
+"""
+
+_CONTACTS = (
+    """
+    UPDATE crm_contact contact
+    SET name = coalesce(said.name, contact.name), role = coalesce(said.role, contact.role)
+    FROM reported, jsonb_to_recordset(reported.contacts) AS said (email text, name text, role text)
+    WHERE reported.changed AND contact.account_id = reported.account_id AND contact.email = said.email
+    """,
+    """
+    INSERT INTO crm_contact (account_id, email, name, role, do_not_contact)
+    SELECT account_id, said.email, coalesce(said.name, ''), coalesce(said.role, ''), false
+    FROM reported, jsonb_to_recordset(reported.contacts) AS said (email text, name text, role text)
+    WHERE created OR changed ORDER BY account_id
+    ON CONFLICT (account_id, email) DO NOTHING
+    """,
+)
+_LABELS = (
+    """
+    INSERT INTO crm_label (name)
+    SELECT DISTINCT ON (lower(said)) said FROM reported, unnest(labels || more_labels) AS said
+    WHERE created OR changed ORDER BY lower(said), said
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    DELETE FROM crm_accountlabel worn USING reported, crm_label label
+    WHERE reported.changed AND reported.labels IS NOT NULL AND worn.account_id = reported.account_id
+      AND label.id = worn.label_id
+      AND lower(label.name) NOT IN (SELECT lower(said) FROM unnest(labels || more_labels) AS said)
+    """,
+    """
+    INSERT INTO crm_accountlabel (account_id, label_id)
+    SELECT account_id, label.id FROM reported, unnest(labels || more_labels) AS said
+    JOIN crm_label label ON lower(label.name) = lower(said)
+    WHERE created OR changed ORDER BY account_id
+    ON CONFLICT DO NOTHING
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a report did, or would do; ``new`` holds the id of each created account by its external id."""
+
+    created: int
+    updated: int
+    unchanged: int
+    new: Mapping[str, int]
+
+
+class BadRows(Exception):
+    """Rows that cannot be written, each with its problem. Nothing was changed."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{one.row}: {one.field} {one.sentence}" for one in problems[:10]))
+        self.problems = problems
+
+
+class Report:
+    """Rows about accounts, held beside them in the database until they are written or forgotten.
+
+    Lives in one transaction, one at a time. ``rows`` are numbers, by which a problem names its row, with clean
+    fields (those of ``fields.FIELDS`` and ``IMPORTED``); a field left out says nothing. ``contacts`` are merged,
+    ``labels`` replace. A file may also say ``owner`` (a user's id), ``owner_reported`` (a name without a login),
+    ``more_labels`` (which replace nothing) and, for a new account, ``quarantine``.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_TABLE)
+            with cursor.copy(_COPY) as copy:
+                for number, row in rows:
+                    copy.write_row(_copied(number, row))
+            cursor.execute("ANALYZE reported")
+            cursor.execute(_FIND)
+
+    def problems(self) -> list[Problem]:
+        """What stands in the way of writing: ids used twice, accounts without a name, customers of two accounts."""
+        with connection.cursor() as cursor:
+            cursor.execute(_PROBLEMS)
+            return [Problem(row, field, shown(value), says) for row, field, value, says in cursor.fetchall()]
+
+    def preview(self) -> Reported:
+        """What writing would do now. Changes no account."""
+        with connection.cursor() as cursor:
+            cursor.execute(_MARK_CHANGED)
+            return self._counted({}, cursor.rowcount)
+
+    def write(self, *, source: str, now: datetime, by: User | None = None, held_by: str = "") -> Reported:
+        """Write all rows; new accounts are held by the import ``held_by`` names, if it does.
+
+        Raises ``BadRows`` where ``problems`` has any, also those that came up only while others wrote.
+        """
+        values = {"source": source, "now": now, "by": by.pk if by else None, "held_by": held_by}
+        if found := self.problems():
+            raise BadRows(found)
+        try:
+            with transaction.atomic():
+                return self._write(values)
+        except IntegrityError:
+            if found := self.problems():
+                raise BadRows(found) from None
+            raise
+
+    def _write(self, values: Mapping[str, Any]) -> Reported:
+        with connection.cursor() as cursor:
+            cursor.execute(_insert(), {**_defaults(), **values})
+            created = dict(cursor.fetchall())
+            cursor.execute(_FIND)
+            cursor.execute(
+                "UPDATE reported SET created = true WHERE account_id = ANY(%s)", [list(created.values())]
+            )
+            cursor.execute(_LOCK)
+            cursor.execute(_MARK_CHANGED)
+            updated = cursor.rowcount
+            for statement in (_UPDATE, *_CONTACTS, *_LABELS):
+                cursor.execute(statement, values)
+        return self._counted(created, updated)
+
+    def _counted(self, new: Mapping[str, int], updated: int) -> Reported:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), count(*) FILTER (WHERE account_id IS NULL) FROM reported")
+            total, missing = cursor.fetchone()
+        created = len(new) + missing
+        return Reported(created, updated, total - created - updated, new)
+
+
+def report_accounts(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    *,
+    source: str,
+    now: datetime,
+    by: User | None = None,
+) -> Reported:
+    """Write what another system says about accounts, all rows or none. Raises ``BadRows``."""
+    with transaction.atomic():
+        return Report(rows).write(source=source, now=now, by=by)
+
+
+def _copied(number: int, row: Mapping[str, Any]) -> list[Any]:
+    """One row as the temporary table holds it."""
+    columns = {_RENAMED.get(name, name): value for name, value in row.items()}
+    if "sales_contact" in columns:
+        contact = columns["sales_contact"] or _NO_SALES_CONTACT
+        columns |= {f"sales_contact_{part}": value for part, value in contact.items()}
+    given = sum(bit for column, bit in _BIT.items() if column in columns)
+    contacts = dumps(columns["contacts"]) if "contacts" in columns else None
+    return [
+        number,
+        columns["external_id"],
+        given,
+        *(columns.get(column) for column in _COLUMNS),
+        contacts,
+        columns.get("labels"),
+        columns.get("more_labels"),
+        columns.get("quarantine", ""),
+    ]
+
+
+def _defaults() -> dict[str, Any]:
+    """What a new account has where nothing is said, by column."""
+    return {
+        str(field.column): field.get_default()
+        for field in Account._meta.concrete_fields
+        if not field.generated and not field.primary_key
+    }
+
+
+def _insert() -> str:
+    """Insert what is not here, in one order for all who do; another's insert meanwhile is found afterwards."""
+    said = {
+        "external_id": "external_id",
+        **{column: f"coalesce({column}, %({column})s::{kind})" for column, kind in _COLUMNS.items()},
+        "quarantine": "quarantine",
+        "held_by": "%(held_by)s",
+        "reported_by": "%(source)s",
+        "reported_at": "%(now)s",
+        "created_at": "%(now)s",
+        "changed_at": "%(now)s",
+        "payment_risk_at": "CASE WHEN payment_risk <> '' THEN %(now)s::timestamptz END",
+        "payment_risk_by_id": "CASE WHEN payment_risk <> '' THEN %(by)s::bigint END",
+    }
+    columns = {column: said.get(column, f"%({column})s") for column in _defaults()}
+    return (
+        f"INSERT INTO crm_account ({', '.join(columns)}) SELECT {', '.join(columns.values())}"
+        " FROM reported WHERE account_id IS NULL ORDER BY external_id"
+        " ON CONFLICT (external_id) DO NOTHING RETURNING external_id, id"
+    )
