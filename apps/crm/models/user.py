@@ -60,6 +60,12 @@ class UserQuerySet(models.QuerySet["User"]):
         """The people whose mail counts as an outreach: the specialists."""
         return self.holding(SPECIALIST)
 
+    def names(self) -> dict[int, str]:
+        """Id to the name shown, in the order of the names."""
+        rows = self.order_by("first_name", "last_name", "username")
+        named = rows.values_list("pk", "first_name", "last_name", "username")
+        return {pk: f"{first} {last}".strip() or username for pk, first, last, username in named}
+
     def assignable(self) -> UserQuerySet:
         """The people an account, a task or an alert can be given to."""
         return self.holding(*_WORKS).order_by("first_name", "username")

@@ -1,0 +1,230 @@
+"""Which accounts, and in what order: one reading of the query string for list, board, export and API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import django_filters
+from django.db import models
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce, Concat, NullIf, Upper
+from django.http import QueryDict
+
+from apps.crm.keyset import Column, Order
+from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
+from apps.crm.models.alert import ALERT_KINDS, Alert
+from apps.crm.models.label import AccountLabel, Label
+from apps.crm.models.user import User
+from apps.crm.pipeline import STAGES, Stage
+from apps.crm.policy import Numbers
+
+OUTSIDE = "outside"
+STAGE_CHOICES = [*((str(stage), stage.label) for stage in STAGES), (OUTSIDE, Stage.OUTSIDE.label)]
+
+RENEWS: dict[str, tuple[str, Callable[[date], Q]]] = {
+    "overdue": ("Overdue", lambda today: Q(renewal_on__lt=today)),
+    "0-10": ("In 0–10 days", lambda today: _renewing(today, 0, 10)),
+    "11-14": ("In 11–14 days", lambda today: _renewing(today, 11, 14)),
+    "15-30": ("In 15–30 days", lambda today: _renewing(today, 15, 30)),
+    "later": ("Later", lambda today: Q(renewal_on__gt=today + timedelta(days=30))),
+    "none": ("No date", lambda today: Q(renewal_on__isnull=True)),
+}
+
+# The day the next task is due is the earliest of all of them, so "by" a day is exact where "on" it would not be.
+TASKS: dict[str, tuple[str, Callable[[date], Q]]] = {
+    "overdue": ("Overdue", lambda today: Q(next_task_on__lt=today)),
+    "today": ("Due by today", lambda today: Q(next_task_on__lte=today)),
+    "week": ("Due within a week", lambda today: Q(next_task_on__lte=today + timedelta(days=6))),
+}
+
+RISKS = {risk.value or "none": risk for risk in PaymentRisk}
+
+_OWNER_NAME = Upper(
+    Coalesce(
+        NullIf(Concat("owner__first_name", Value(" "), "owner__last_name"), Value(" ")), F("owner__username")
+    )
+)
+_POSITION = Case(
+    *(When(stage=stage, then=Value(position)) for position, stage in enumerate(STAGES)),
+    default=Value(len(STAGES)),
+    output_field=models.IntegerField(),
+)
+
+SORTS: dict[str, Column] = {
+    "renewal": Column(F("renewal_on"), models.DateField(), nullable=True),
+    "name": Column(Upper("name"), models.TextField()),
+    "stage": Column(_POSITION, models.IntegerField()),
+    "since": Column(F("stage_since"), models.DateTimeField(), nullable=True),
+    "forecast": Column(F("forecast"), models.DecimalField(max_digits=12, decimal_places=2), nullable=True),
+    "mrr": Column(F("mrr"), models.DecimalField(max_digits=12, decimal_places=2), nullable=True),
+    "owner": Column(_OWNER_NAME, models.TextField(), nullable=True),
+    "outreach": Column(F("last_outreach_at"), models.DateTimeField(), nullable=True),
+    "task": Column(F("next_task_on"), models.DateField(), nullable=True),
+    "notes": Column(F("notes_count"), models.IntegerField()),
+    "users": Column(F("users_count"), models.IntegerField(), nullable=True),
+    "alerts": Column(F("open_alerts"), models.IntegerField()),
+    "bills": Column(F("bills_paid"), models.IntegerField()),
+    "entered": Column(F("entered_at"), models.DateTimeField(), nullable=True),
+}
+DEFAULT_SORT = "renewal"
+
+
+class Chosen(NamedTuple):
+    """One filter that is on: its parameter and value, and the words for it."""
+
+    name: str
+    value: str
+    words: str
+
+
+class AccountFilter(django_filters.FilterSet):
+    """The accounts a query string asks for.
+
+    ``qs`` is narrowed by what could be understood; ``notices`` names in a sentence each what could not, and was
+    ignored. ``order`` is the order asked for, ``chosen`` the filters that are on. ``also`` names the parameters
+    that the page reads itself.
+    """
+
+    q = django_filters.CharFilter(method="searched", label="Search", max_length=200)
+    stage = django_filters.MultipleChoiceFilter(method="at_stages", label="Stage", choices=STAGE_CHOICES)
+    owner = django_filters.ChoiceFilter(method="owned", label="Owner", choices=[])
+    label = django_filters.ChoiceFilter(method="labelled", label="Label", choices=[])
+    plan = django_filters.ChoiceFilter(label="Plan", choices=[(str(p), p.label) for p in Plan if p])
+    renews = django_filters.ChoiceFilter(
+        method="renewing", label="Renews", choices=[(key, words) for key, (words, _) in RENEWS.items()]
+    )
+    risk = django_filters.ChoiceFilter(
+        method="at_risk", label="Risk", choices=[(key, risk.label) for key, risk in RISKS.items()]
+    )
+    alert = django_filters.ChoiceFilter(
+        method="alerted",
+        label="Alert",
+        choices=[("any", "Any"), *((name, kind.label) for name, kind in ALERT_KINDS.items())],
+    )
+    task = django_filters.ChoiceFilter(
+        method="with_task", label="Task", choices=[(key, words) for key, (words, _) in TASKS.items()]
+    )
+    write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
+
+    def __init__(
+        self,
+        data: QueryDict,
+        queryset: AccountQuerySet | None = None,
+        *,
+        numbers: Numbers,
+        user: User,
+        also: Iterable[str] = (),
+    ) -> None:
+        self.numbers, self.user = numbers, user
+        self.notices: list[str] = []
+        data = data.copy()
+        known = {*self.base_filters, "sort", *also}
+        for name in [name for name in data if name not in known]:
+            self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
+            del data[name]
+        stages = dict(STAGE_CHOICES)
+        self._ignore("Stage", [value for value in data.getlist("stage") if value not in stages])
+        data.setlist("stage", [value for value in data.getlist("stage") if value in stages])
+        super().__init__(data, Account.objects.all() if queryset is None else queryset)
+        self.filters["owner"].extra["choices"] = self._owner_choices
+        self.filters["label"].extra["choices"] = self._label_choices
+        for name, errors in self.form.errors.as_data().items():
+            if name == "q":
+                self.notices.append(f"The search was ignored: {' '.join(errors[0].messages)}")
+            else:
+                self._ignore(str(self.filters[name].label), data.getlist(name)[-1:])
+        self.order = self._order(data.get("sort", ""))
+
+    def _ignore(self, what: str, values: list[str]) -> None:
+        self.notices += [
+            f"{what} “{_shown(value)}” is not known here, so it was ignored." for value in values if value
+        ]
+
+    def _order(self, name: str) -> Order:
+        if name and name.removeprefix("-") not in SORTS:
+            self._ignore("Sort order", [name])
+            name = ""
+        name = name or DEFAULT_SORT
+        return Order(name, SORTS[name.removeprefix("-")])
+
+    @cached_property
+    def people(self) -> dict[int, str]:
+        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
+        return User.objects.names()
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The names of all labels. One query."""
+        return list(Label.objects.values_list("name", flat=True))
+
+    def _owner_choices(self) -> list[tuple[str, str]]:
+        return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]
+
+    def _label_choices(self) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.labels]
+
+    @cached_property
+    def chosen(self) -> list[Chosen]:
+        """The filters that are on, in the order of the filter bar."""
+        found = []
+        for name, value in self.form.cleaned_data.items():
+            words = dict(getattr(self.form.fields[name], "choices", ()))
+            for one in value if isinstance(value, list) else [value]:
+                if one:
+                    found.append(Chosen(name, one, f"{self.filters[name].label}: {words.get(one, one)}"))
+        return found
+
+    def searched(self, accounts: AccountQuerySet, name: str, text: str) -> AccountQuerySet:
+        return accounts.matching(text)
+
+    def at_stages(self, accounts: AccountQuerySet, name: str, values: list[str]) -> AccountQuerySet:
+        return accounts.filter(stage__in=["" if value == OUTSIDE else value for value in values])
+
+    def owned(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        owners: dict[str, Any] = {"me": self.user.pk, "none": None}
+        return accounts.filter(owner=owners.get(value, value))
+
+    def labelled(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.filter(Exists(AccountLabel.objects.filter(account=OuterRef("pk"), label__name=value)))
+
+    def renewing(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.filter(RENEWS[value][1](self.numbers.today))
+
+    def at_risk(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.filter(payment_risk=RISKS[value])
+
+    def alerted(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        if value == "any":
+            return accounts.filter(open_alerts__gt=0)
+        return accounts.filter(Exists(Alert.objects.open().filter(account=OuterRef("pk"), kind=value)))
+
+    def with_task(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.filter(TASKS[value][1](self.numbers.today))
+
+    def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.awaiting_outreach(self.numbers)
+
+
+class DailyFilter(AccountFilter):
+    """The daily list's reading: without a stage or a search, only the open stages.
+
+    The list is the day's work, and closed accounts outnumber the open ones many times over within a year. A search
+    looks everywhere, because whoever types a name wants to find it; choosing stages shows just those.
+    """
+
+    def filter_queryset(self, queryset: AccountQuerySet) -> AccountQuerySet:
+        given = self.form.cleaned_data
+        narrowed = super().filter_queryset(queryset)
+        return narrowed if given.get("stage") or given.get("q") else narrowed.in_open_stages()
+
+
+def _renewing(today: date, first: int, last: int) -> Q:
+    return Q(renewal_on__range=(today + timedelta(days=first), today + timedelta(days=last)))
+
+
+def _shown(value: str) -> str:
+    """What somebody gave us, short and printable, to be named in a sentence."""
+    return "".join(mark for mark in value if mark.isprintable())[:40]
