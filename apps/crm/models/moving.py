@@ -198,7 +198,7 @@ class Movable(Pipeline):
             return "It has not been moved yet."
         return f"{last.actor} moved it to “{Stage(self.stage).label}” first."
 
-    def _write(
+    def rehearse(
         self,
         method: str,
         *args: str,
@@ -209,8 +209,11 @@ class Movable(Pipeline):
         engages: Engagement | None = None,
         restore: Mapping[str, Any] | None = None,
     ) -> StageTransition:
-        """Make the FSM transition and store it: ledger row first, then the account by compare-and-set."""
-        source, version = self.stage, self.version
+        """Make the FSM transition on this copy alone, with all that follows from it; nothing is stored.
+
+        ``restore`` takes facts back instead, as undo does. Returns the ledger row, not yet written.
+        """
+        source = self.stage
         was = {name: getattr(self, name) for name in _RESTORED}
         getattr(self, method)(*args)
         if restore is None:
@@ -218,9 +221,8 @@ class Movable(Pipeline):
         else:
             for name, value in restore.items():
                 setattr(self, name, datetime.fromisoformat(value) if value and name in _TIMES else value)
-        self.version = version + 1
-        changed = {name: getattr(self, name) for name in _RESTORED if getattr(self, name) != was[name]}
-        row = StageTransition.objects.create(
+        self.version += 1
+        return StageTransition(
             account_id=self.pk,
             version=self.version,
             from_stage=source,
@@ -230,10 +232,18 @@ class Movable(Pipeline):
             cause=cause,
             reason=reason,
             before={
-                name: was[name].isoformat() if isinstance(was[name], datetime) else was[name]
-                for name in changed
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in was.items()
+                if getattr(self, name) != value
             },
         )
+
+    def _write(self, method: str, *args: str, cause: str, now: datetime, **more: Any) -> StageTransition:
+        """Make the move and store it: ledger row first, then the account by compare-and-set."""
+        source, version = self.stage, self.version
+        row = self.rehearse(method, *args, cause=cause, now=now, **more)
+        row.save(force_insert=True)
+        changed = {name: getattr(self, name) for name in row.before}
         if not is_automatic(cause):
             # A person has looked at it: from here on the playbooks may, too.
             self.held_by = self.quarantine = ""
