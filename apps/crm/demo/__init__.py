@@ -17,7 +17,7 @@ from apps.crm.demo.story import Cast, Story, external_id
 from apps.crm.models import Account, Label, User
 from apps.crm.policy import Policy
 
-PASSWORD = "demo-onboarding"  # noqa: S105
+PASSWORD = "demo-onboarding"
 # Login: first name, last name, role.
 LOGINS = {
     "admin": ("Adele", "Winter", "admin"),
@@ -27,7 +27,7 @@ LOGINS = {
     "revenue": ("Ruth", "Okonkwo", "revenue"),
     "viewer": ("Vera", "Lindqvist", "viewer"),
 }
-SLICE = 2_000
+SLICE = 1_000
 
 
 def add_logins() -> int:
@@ -66,7 +66,7 @@ def add_accounts(number: int, *, seed: int, now: datetime) -> int:
             for (index, scene, rich), pk in zip(missing, pks, strict=True)
         ]
         if stories:
-            save(stories)
+            save(stories, cast)
         made += len(stories)
     if made:
         with connection.cursor() as cursor:

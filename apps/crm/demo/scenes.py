@@ -88,13 +88,13 @@ LIVE = (
     Scene(12, ()),
     Scene(1, (), quarantined=True),
 )
-# What a team of many years has behind it: nearly all closed long ago, or never theirs.
+# What a team of many years has behind it: never theirs, or closed long ago and loaded here from a file.
 PAST = (
     Scene(60, ()),
-    Scene(12, (*SILENT, S.ONBOARDED_NO_ENGAGEMENT), stands=(90, 1400)),
-    Scene(18, (*WRITTEN, S.ENGAGED_EMAIL, S.AWAITING_FINAL_OUTREACH, S.ONBOARDED_ENGAGED), stands=(90, 1400)),
-    Scene(4, (*REPLIED, S.SALES_HANDOFF), stands=(90, 1400)),
-    Scene(6, (*WRITTEN, S.CHURNED), stands=(90, 1400)),
+    Scene(12, (S.ONBOARDED_NO_ENGAGEMENT,), stands=(90, 1400)),
+    Scene(18, (S.ONBOARDED_ENGAGED,), stands=(90, 1400)),
+    Scene(4, (S.SALES_HANDOFF,), stands=(90, 1400)),
+    Scene(6, (S.CHURNED,), stands=(90, 1400)),
 )
 LIVE_ACCOUNTS = 400
 LIVE_AFTER_THAT = 0.04

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from psycopg.types.json import Jsonb
 
-from apps.crm.demo.story import Story
+from apps.crm.demo.story import Cast, Story
 from apps.crm.models import (
     Account,
     AccountLabel,
@@ -24,8 +24,8 @@ from apps.crm.models import (
 )
 
 # Rows that others point at get their id before they are copied.
-_POINTED_AT = (StageTransition, Call)
-_HANGING = (Contact, Bill, Call, CallHost, Note, Task, Alert, AccountLabel)
+_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call)
+_HANGING: tuple[type[Model], ...] = (Contact, Bill, Call, CallHost, Note, Task, Alert, AccountLabel)
 
 
 def reserve(model: type[Model], number: int) -> list[int]:
@@ -39,7 +39,7 @@ def reserve(model: type[Model], number: int) -> list[int]:
 
 
 @transaction.atomic
-def save(stories: list[Story]) -> None:
+def save(stories: list[Story], cast: Cast) -> None:
     """Write whole stories: accounts outside, their ledger, what hangs on them, and then each move by itself."""
     for model in _POINTED_AT:
         rows = _of(model, stories)
@@ -54,26 +54,29 @@ def save(stories: list[Story]) -> None:
     _copy(StageTransition, _of(StageTransition, stories))
     for model in _HANGING:
         _copy(model, _of(model, stories))
-    ids = [story.account.pk for story in stories]
+    _walk([story.account for story in stories if story.rich])
+    loaded = {story.account.pk: story.place for story in stories if story.days and not story.rich}
+    Account.objects.all().first_load(loaded, by=cast.lead, now=cast.numbers.now)
+
+
+def _walk(accounts: list[Account]) -> None:
+    """Bring accounts to where their ledger leads, one version after the other."""
+    ids = [account.pk for account in accounts]
     Account.objects.filter(pk__in=ids).recount()
-    for version in range(1, max(story.account.version for story in stories) + 1):
-        _take_step(ids, version)
+    for version in range(1, max((account.version for account in accounts), default=0) + 1):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE crm_account account SET stage = row.to_stage, version = row.version
+                FROM crm_stagetransition row
+                WHERE row.account_id = account.id AND row.version = %s AND account.id = ANY(%s)
+                """,
+                [version, ids],
+            )
 
 
 def _of(model: type[Model], stories: list[Story]) -> list[Any]:
     return [row for story in stories for row in story.rows.get(model, ())]
-
-
-def _take_step(ids: list[int], version: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE crm_account account SET stage = row.to_stage, version = row.version
-            FROM crm_stagetransition row
-            WHERE row.account_id = account.id AND row.version = %s AND account.id = ANY(%s)
-            """,
-            [version, ids],
-        )
 
 
 def _copy(model: type[Model], rows: Iterable[Any], **instead: Any) -> None:
@@ -87,7 +90,7 @@ def _copy(model: type[Model], rows: Iterable[Any], **instead: Any) -> None:
         if not field.generated and not (field.primary_key and rows[0].pk is None)
     ]
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
+    columns = ", ".join(quote(str(field.column)) for field in fields)
     names = [field.attname for field in fields]
     with (
         connection.cursor() as cursor,

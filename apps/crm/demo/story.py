@@ -62,7 +62,8 @@ class Story:
     """One account, from the facts to its last task. ``rows`` holds all of it, unsaved, by model.
 
     Moves are made by the FSM on the account in memory, so that a history the pipeline refuses cannot be told.
-    ``pk`` is the id the account will have.
+    ``pk`` is the id the account will have; one that is not ``rich`` has no history here, but is loaded at its
+    stage since a day, as from a file.
     """
 
     def __init__(self, index: int, seed: int, scene: Scene, cast: Cast, *, pk: int, rich: bool) -> None:
@@ -72,13 +73,18 @@ class Story:
         self.days = self._days()
         self.owner = self.chance.choice([*cast.specialists, *cast.specialists, cast.lead])
         self.account = self._account(index, seed, pk)
-        self.contact = self._contacts()
-        self._moves()
-        self._bills()
+        self.contact = self._contacts(self.chance.choice((1, 1, 2, 3)) if rich else 1)
         if rich:
+            self._moves()
+            self._bills()
             self._calls_ahead()
             self._task()
             self._marks()
+
+    @property
+    def place(self) -> tuple[Stage, datetime]:
+        """The stage and since when, for a first load."""
+        return self.scene.stage, self.cast.numbers.start_of(self.days[-1])
 
     def _between(self, span: tuple[int, int]) -> int:
         return self.chance.randint(*span)
@@ -109,7 +115,9 @@ class Story:
 
     def _account(self, index: int, seed: int, pk: int) -> Account:
         chance, numbers, stage = self.chance, self.cast.numbers, self.scene.stage
-        known_since = numbers.start_of(self.days[0] if self.days else self.cast.today - timedelta(days=chance.randint(5, 200)))
+        known_since = numbers.start_of(
+            self.days[0] if self.days else self.cast.today - timedelta(days=chance.randint(5, 200))
+        )
         reported_at = numbers.start_of(self.cast.today)
         plan = chance.choice(PLANS)
         forecast = _money(min(chance.lognormvariate(5.9, 0.7) + 100, 1950))
@@ -135,6 +143,7 @@ class Story:
             next_renewal_on=renewal,
             contract_renewal_on=renewal if plan == Plan.ANNUAL else None,
             plan_ends_on=renewal if plan in (Plan.STARTUP, Plan.YC) else None,
+            bills_reported=0 if self.rich else chance.choice((0, 1, 3, 6, 12)),
             users_count=int(chance.lognormvariate(2.2, 0.9)) + 1,
             reported_by="demo",
             reported_at=reported_at,
@@ -160,9 +169,9 @@ class Story:
     def _person(self) -> str:
         return f"{self.chance.choice(words.GIVEN_NAMES)} {self.chance.choice(words.FAMILY_NAMES)}"
 
-    def _contacts(self) -> Contact:
-        """One to three people at the customer; returns the first."""
-        names = {self._person(): None for _ in range(self.chance.choice((1, 1, 2, 3)) if self.rich else 1)}
+    def _contacts(self, number: int) -> Contact:
+        """The people at the customer; returns the first."""
+        names = {self._person(): None for _ in range(number)}
         for name in names:
             email = f"{name.lower().replace(' ', '.')}@{self.account.domain}"
             role = self.chance.choice(words.ROLES)
@@ -182,11 +191,8 @@ class Story:
 
     def _moves(self) -> None:
         for position, (stage, day) in enumerate(zip(self.scene.path, self.days, strict=True)):
-            row = self._move(stage, day, first=position == 0)
-            if self.rich:
-                self._remember(stage, row)
-        for before, after in pairwise(self.rows[StageTransition]):
-            assert before.at < after.at and before.to_stage == after.from_stage
+            self._remember(stage, self._move(stage, day, first=position == 0))
+        assert all(before.at < after.at for before, after in pairwise(self.rows[StageTransition]))
 
     def _move(self, stage: Stage, day: date, *, first: bool) -> StageTransition:
         by, cause, reason = self._who(stage, day, first=first)
@@ -242,7 +248,7 @@ class Story:
             due_on = self.cast.numbers.day_of(row.at) + timedelta(days=2)
             task = self._todo("Send the final outreach", due_on, row.at, cause=row.cause, transition=row)
             if self.scene.stage != S.AWAITING_FINAL_OUTREACH:
-                task.done_at, task.done_by = row.at + timedelta(hours=20), self.owner
+                task.done_at, task.done_by = row.at + timedelta(hours=15), self.owner
 
     # What hangs on the account
 
@@ -275,23 +281,24 @@ class Story:
         if self.scene.call_in is None:
             return
         day = self.cast.today + timedelta(days=self._between(self.scene.call_in))
-        starts_at = self.cast.numbers.start_of(day) + timedelta(hours=9, minutes=30 * self.chance.randrange(15))
+        starts_at = self.cast.numbers.start_of(day) + timedelta(
+            hours=9, minutes=30 * self.chance.randrange(15)
+        )
         self._call(BOOKED_AS[self.scene.stage], Call.Status.BOOKED, starts_at)
 
     def _bills(self) -> None:
         """Paid ones, perhaps one that failed, and the next."""
         renewal = self.account.next_renewal_on
         assert renewal is not None
-        paid = (0, 0, 1, 1, 2) if self.scene.is_open or not self.rich else (1, 2, 2, 3, 4)
-        if self.scene.stage == S.OUTSIDE:
-            paid = (0, 1, 2, 5) if self.rich else (0,)
-        months = self.chance.choice(paid)
-        failed = self.rich and self.scene.is_open and months > 0 and self._often(0.14)
+        months = self.chance.choice((0, 0, 1, 1, 2) if self.scene.is_open else (1, 2, 2, 3, 4))
+        failed = self.scene.is_open and months > 0 and self._often(0.14)
         for back in range(months, 0, -1):
             due_on = renewal - timedelta(days=BILL_DAYS * back)
             status = Bill.Status.OPEN if failed and back == 1 else Bill.Status.PAID
-            self._bill(due_on, status, _money(float(self.account.mrr or 50) * self.chance.uniform(0.7, 1.2) + 1))
-        if self.rich and self.days and self.scene.stage != S.CHURNED:
+            self._bill(
+                due_on, status, _money(float(self.account.mrr or 50) * self.chance.uniform(0.7, 1.2) + 1)
+            )
+        if self.days and self.scene.stage != S.CHURNED:
             self._bill(renewal, Bill.Status.UPCOMING, self.account.forecast or Decimal(0))
 
     def _bill(self, due_on: date, status: str, amount: Decimal) -> None:
@@ -343,7 +350,9 @@ class Story:
         if self.scene.quarantined or (self.account.engaged_at and self._often(0.04)):
             self._add(AccountLabel(account=self.account, label=self.cast.legacy_labels[legacy]))
         if len(moves) > 1 and self._often(0.18):
-            risk = self.chance.choice((PaymentRisk.LOW, PaymentRisk.LOW, PaymentRisk.MEDIUM, PaymentRisk.HIGH))
+            risk = self.chance.choice(
+                (PaymentRisk.LOW, PaymentRisk.LOW, PaymentRisk.MEDIUM, PaymentRisk.HIGH)
+            )
             self.account.payment_risk = risk
             self.account.payment_risk_at, self.account.payment_risk_by = moves[-1].at, self.owner
             if risk != PaymentRisk.LOW:

@@ -1,6 +1,11 @@
 """The words demo data is made of: companies, people, and what a specialist writes down."""
 
-FIRST_WORDS = (
+
+def _many(names: str) -> list[str]:
+    return names.split()
+
+
+FIRST_WORDS = _many(
     "Alder Amber Anchor Arbor Aspen Basalt Beacon Birch Bluefin Bramble Brightwater Cairn Canopy Cedar Cinder "
     "Clearview Cobalt Copper Coral Crescent Delta Driftwood Elm Ember Estuary Fathom Fern Fieldstone Flint "
     "Foxglove Garnet Glacier Granite Greenway Harbor Hazel Heron Highland Indigo Ironwood Juniper Keystone "
@@ -8,35 +13,43 @@ FIRST_WORDS = (
     "Paperbark Pebble Pinecrest Quarry Quill Redwood Ridgeline Rowan Saffron Sandpiper Sequoia Silverline "
     "Slate Solstice Starling Stonebridge Sunfield Tamarack Tidewater Timber Torchlight Umber Upland Vale "
     "Verdant Waypoint Westerly Wildflower Willow Windrose Yarrow Zephyr"
-).split()
-SECOND_WORDS = (
+)
+SECOND_WORDS = _many(
     "Analytics Apps Bank Care Cloud Commerce Data Dental Education Energy Events Finance Fitness Foods Freight "
     "Games Health Homes Hotels Insurance Jobs Labs Learning Legal Logistics Maps Market Media Mobility Music "
     "Networks Payments Pharmacy Photos Print Retail Robotics Security Software Sports Studio Systems Travel "
     "Tutors Ventures Video Works"
-).split()
-PLACES = (
+)
+PLACES = _many(
     "Austin Bergen Berlin Bogota Boston Brno Cape Chicago Cork Dakar Denver Dublin Fukuoka Geneva Ghent Hanoi "
     "Helsinki Jakarta Kyoto Lagos Leeds Lima Lisbon London Lyon Madrid Malmo Melbourne Mexico Montreal Munich "
     "Nairobi Nordic Oslo Pacific Paris Porto Prague Pune Quito Riga Seoul Sofia Tallinn Taipei Torino Toronto "
     "Utrecht Valencia Vienna Warsaw Zagreb"
-).split()
+)
 
-GIVEN_NAMES = (
+GIVEN_NAMES = _many(
     "Aisha Alejandro Amara Ana Anders Andrea Arjun Bastian Beatriz Camille Carlos Chen Chiara Daniel David Deepa "
     "Elena Emeka Emily Erik Fatima Felix Gabriel Grace Hana Hiroshi Ines Ingrid Isaac Ivan Jamal Jana Jonas "
     "Julia Kamala Karim Katarina Kofi Laura Leila Lena Liam Lin Lucas Maja Marco Maria Mateo Maya Mei Mohammed "
     "Naomi Nikhil Nina Noor Oliver Olu Omar Paula Pedro Priya Rafael Ravi Rosa Samir Sara Sofia Stefan Tariq "
     "Thomas Tomasz Valentina Viktor Wei Yara Yuki Zoe"
-).split()
-FAMILY_NAMES = (
+)
+FAMILY_NAMES = _many(
     "Adeyemi Ahmed Almeida Andersson Bauer Becker Bianchi Brandt Chowdhury Costa Diaz Dubois Eriksen Fernandez "
     "Fischer Garcia Gupta Haddad Hansen Horvat Ibrahim Ito Jansen Jensen Kaplan Kim Kowalski Kumar Larsen Lee "
     "Lindgren Lopez Martin Mbeki Mendes Meyer Moreau Mori Murphy Nguyen Novak Okafor Oliveira Park Patel Pereira "
     "Petrov Popescu Rahman Reyes Rossi Sato Schmidt Sharma Silva Singh Suzuki Tanaka Torres Vargas Virtanen "
     "Walker Wang Weber Wilson Yilmaz Zhang"
-).split()
-ROLES = ("Founder", "CTO", "Head of product", "Product manager", "Engineering lead", "Data analyst", "Growth lead")
+)
+ROLES = (
+    "Founder",
+    "CTO",
+    "Head of product",
+    "Product manager",
+    "Engineering lead",
+    "Data analyst",
+    "Growth lead",
+)
 
 LABELS = (
     "EU cloud",
@@ -104,7 +117,11 @@ EXTENSIONS = ("Their release is in two weeks; the call comes after it.", "Engine
 # By the stage an account stands at: what somebody has noted to do next.
 TASKS = {
     "new": ("Audit the account before the outreach", "Find out who looks after billing there"),
-    "initiated": ("Follow up on the outreach", "Check event volume after the outreach", "Try the second contact"),
+    "initiated": (
+        "Follow up on the outreach",
+        "Check event volume after the outreach",
+        "Try the second contact",
+    ),
     "engaged_email": (
         "Answer the question on identify",
         "Send the event volume breakdown",
