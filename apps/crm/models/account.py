@@ -8,8 +8,8 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.exceptions import EmptyResultSet
 from django.core.validators import MaxLengthValidator, MinValueValidator
 from django.db import connection, models, transaction
-from django.db.models import Case, Exists, F, Func, OuterRef, Q, Value, When
-from django.db.models.functions import Coalesce, Concat, Greatest, Upper
+from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce, Concat, Greatest, TruncDate, Upper
 from django.utils import timezone
 
 from apps.crm.models.call import Call
@@ -40,6 +40,24 @@ class PaymentRisk(models.TextChoices):
     LOW = "low", "Low"
     MEDIUM = "medium", "Medium"
     HIGH = "high", "High"
+
+
+def _call_ahead(numbers: Numbers) -> Exists:
+    """Whether a call, booked or held, stands between the start of the team's today and the end of the renewal's day."""
+    return Exists(
+        Call.objects.filter(
+            account=OuterRef("pk"),
+            status__in=(Call.Status.BOOKED, Call.Status.HELD),
+            starts_at__gte=numbers.start_of(numbers.today),
+            starts_at__lt=Func(
+                OuterRef("renewal_on"),
+                Value(numbers.time_zone),
+                template="((%(expressions)s)",
+                arg_joiner=" + 1)::timestamp AT TIME ZONE ",
+                output_field=models.DateTimeField(),
+            ),
+        )
+    )
 
 
 class AccountQuerySet(ScopedQuerySet):
@@ -85,19 +103,27 @@ class AccountQuerySet(ScopedQuerySet):
 
         A call held earlier today counts still: what waits for it is due the day after.
         """
-        ahead = Call.objects.filter(
-            account=OuterRef("pk"),
-            status__in=(Call.Status.BOOKED, Call.Status.HELD),
-            starts_at__gte=numbers.start_of(numbers.today),
-            starts_at__lt=Func(
-                OuterRef("renewal_on"),
-                Value(numbers.time_zone),
-                template="((%(expressions)s)",
-                arg_joiner=" + 1)::timestamp AT TIME ZONE ",
-                output_field=models.DateTimeField(),
-            ),
+        return self.filter(_call_ahead(numbers))
+
+    def without_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
+        """The others: nothing on the calendar between the team's today and the renewal."""
+        return self.filter(~_call_ahead(numbers))
+
+    def last_written_to_by(self, day: date, numbers: Numbers) -> AccountQuerySet:
+        """Accounts whose last outreach, or else their way into 2, lies on ``day`` or before, or is unknown."""
+        initiated = StageTransition.objects.filter(account=OuterRef("pk"), to_stage=Stage.INITIATED)
+        rows = self.alias(
+            written_at=Coalesce("last_outreach_at", Subquery(initiated.order_by("-version").values("at")[:1]))
         )
-        return self.filter(Exists(ahead))
+        return rows.filter(Q(written_at__isnull=True) | Q(written_at__lt=numbers.end_of(day)))
+
+    def left_in_place(self, stage: Stage, days_before_renewal: int, numbers: Numbers) -> AccountQuerySet:
+        """Accounts that no person has taken out of ``stage`` since that many days before their renewal."""
+        taken_out = StageTransition.objects.filter(account=OuterRef("pk"), from_stage=stage, by__isnull=False)
+        since = Cast(OuterRef("renewal_on") - Value(days_before_renewal), models.DateField())
+        return self.filter(
+            ~Exists(taken_out.alias(day=TruncDate("at", tzinfo=numbers.zone)).filter(day__gte=since))
+        )
 
     def recount(self) -> int:
         """Bring the counts kept on these accounts up to date; returns how many were wrong."""
