@@ -127,8 +127,9 @@ class Run:
         return self.said().count(line) >= times
 
     def wait_until_up(self) -> None:
-        words = ("postgres   up", "valkey     up", "worker     up", "beat       up")
-        assert within(40, lambda: all(map(self.has_said, words))), self.said()
+        words = ("postgres   up", "valkey     up", "web        up", "worker     up", "beat       up")
+        # A loaded machine takes its time; what is measured here is what is left, not how soon it came.
+        assert within(90, lambda: all(map(self.has_said, words))), self.said()
 
     @property
     def supervisor(self) -> int:
@@ -223,7 +224,7 @@ def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path,
                     assert within(20, partial(run.has_said, f"{part:<10} died  killed by SIGKILL")), (
                         run.said()
                     )
-                assert within(30, partial(run.has_said, "worker     up", times=2)), run.said()
+                assert within(60, partial(run.has_said, "worker     up", times=2)), run.said()
                 assert run.said().count("postgres   up") == run.said().count("valkey     up") == 2
                 family = run.family()
                 os.kill(run.supervisor, signal.SIGTERM)
