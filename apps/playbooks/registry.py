@@ -55,12 +55,13 @@ ENTRY = Once(
 class Playbook:
     """Something that happens by itself. ``who`` finds the accounts it is for on the team's today.
 
-    ``because`` says in a line why it acts on one of them; ``numbers`` names the policy it depends on, and
+    ``whom`` says the same in words; ``because`` says in a line why it acts on one of them; ``numbers`` names the policy it depends on, and
     ``facts`` the columns of ``who`` that its sentences read beside those of every ``Row``.
     """
 
     name: str
     says: str
+    whom: str
     who: Callable[[Numbers], Any]
     once: Once
     because: Callable[[Row, Numbers], str]
@@ -128,6 +129,10 @@ PLAYBOOKS: dict[str, Playbook] = {
         Playbook(
             name="final-outreach-due",
             says="The bill renews soon: one last check with the customer, then the onboarding is wrapped up.",
+            whom=(
+                "accounts in 2 to 4c, or in 7 if they were in the pipeline before, that renew soon, are not extended"
+                " past today, and have no call between now and the renewal"
+            ),
             who=_awaiting_final_outreach,
             once=RENEWAL,
             because=_renews,
@@ -137,6 +142,7 @@ PLAYBOOKS: dict[str, Playbook] = {
         Playbook(
             name="missed-outreach",
             says="Nobody has written to a new account in time, or it renews before anybody has.",
+            whom="accounts in 1 that renew soon, or entered too long ago",
             who=_outreach_missed,
             once=ENTRY,
             because=_not_written_to,
