@@ -50,11 +50,16 @@ def save(stories: list[Story], cast: Cast) -> None:
         host.call = host.call
     for task in _of(Task, stories):
         task.transition = task.transition
+    for story in stories:
+        for alert in story.rows[Alert]:
+            alert.subject = f"entry:{story.entry.pk}"
     _copy(Account, [story.account for story in stories], stage="", version=0)
     _copy(StageTransition, _of(StageTransition, stories))
     for model in _HANGING:
         _copy(model, _of(model, stories))
     _walk([story.account for story in stories if story.rich])
+    told = Account.objects.filter(pk__in=[story.account.pk for story in stories if story.rich])
+    told.decide(cast.numbers, now=cast.numbers.start_of(cast.today))
     loaded = {story.account.pk: story.place for story in stories if story.days and not story.rich}
     Account.objects.all().first_load(loaded, by=cast.lead, now=cast.numbers.now)
 

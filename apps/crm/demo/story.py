@@ -86,6 +86,11 @@ class Story:
         """The stage and since when, for a first load."""
         return self.scene.stage, self.cast.numbers.start_of(self.days[-1])
 
+    @property
+    def entry(self) -> StageTransition:
+        """The move that brought it into the pipeline last."""
+        return [row for row in self.rows[StageTransition] if row.to_stage == S.NEW][-1]
+
     def _between(self, span: tuple[int, int]) -> int:
         return self.chance.randint(*span)
 
@@ -119,7 +124,7 @@ class Story:
             self.days[0] if self.days else self.cast.today - timedelta(days=chance.randint(5, 200))
         )
         reported_at = numbers.start_of(self.cast.today)
-        plan = chance.choice(PLANS)
+        plan = chance.choice(PLANS) if self.days else Plan.PAY_AS_YOU_GO
         forecast = _money(min(chance.lognormvariate(5.9, 0.7) + 100, 1950))
         if stage == S.SALES_HANDOFF:
             forecast = _money(2000 + chance.lognormvariate(6.5, 0.8))
@@ -139,7 +144,7 @@ class Story:
             mrr=_money(float(forecast) * chance.uniform(0.6, 1.1)),
             forecast=forecast,
             forecast_at=reported_at,
-            credit_use=_money(chance.uniform(200, 3000)) if plan in (Plan.STARTUP, Plan.YC) else None,
+            credit_use=_money(chance.uniform(1600, 3000)) if plan in (Plan.STARTUP, Plan.YC) else None,
             next_renewal_on=renewal,
             contract_renewal_on=renewal if plan == Plan.ANNUAL else None,
             plan_ends_on=renewal if plan in (Plan.STARTUP, Plan.YC) else None,
@@ -148,7 +153,7 @@ class Story:
             reported_by="demo",
             reported_at=reported_at,
             owner=self.owner if self.days and self._often(0.85) else None,
-            route=words.ROUTES[plan] if S.NEW in self.scene.path else "",
+            hand_picked=chance.choice(words.HAND_PICKED) if plan == Plan.ANNUAL else "",
             quarantine="3. Onboarded" if self.scene.quarantined else "",
             created_at=known_since,
             changed_at=known_since,
@@ -359,17 +364,17 @@ class Story:
                 self.account.payment_risk_reason = self.chance.choice(words.RISKS)
 
     def _alert(self) -> None:
-        renewal, today = self.account.next_renewal_on, self.cast.today
+        renewal = self.account.next_renewal_on
         assert renewal is not None
-        days = (renewal - today).days
+        soon = (renewal - self.cast.today).days <= self.cast.numbers.missed_outreach_renewal_days
+        late = f"renews on {renewal}" if soon else f"entered on {self.days[-1]}"
         self._add(
             Alert(
                 account=self.account,
                 kind="missed-outreach",
-                text=f"Nobody has written yet. Entered {self.days[-1]:%Y-%m-%d}, "
-                f"renews {renewal:%Y-%m-%d}, in {days} days.",
+                text=f"Nobody has written to them yet; the account {late}.",
                 assignee=self.account.owner,
-                raised_at=self.cast.numbers.start_of(today),
+                raised_at=self.cast.numbers.start_of(self.cast.today),
             )
         )
 

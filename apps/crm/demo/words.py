@@ -148,10 +148,8 @@ DONE_TASKS = (
     "Check the first forecast",
     "Link the docs on sampling replay",
 )
-ROUTES = {
-    "pay_as_you_go": "Pay as you go, forecast above 100",
-    "yc": "YC, forecast above 100",
-    "startup": "Startup plan rolling off, first bill between 500 and 1,500",
-    "boost": "Boost plan",
-    "annual": "Picked by hand: needs setup help",
-}
+HAND_PICKED = (
+    "A startup we want to work with: small team, growing fast",
+    "A payer of many years who needs help with billing",
+    "Their whole stack moves over this quarter; setup help agreed",
+)
