@@ -1,0 +1,144 @@
+"""What `manage.py doctor` looks at, as a table: each check says in one line what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.contrib.auth.hashers import check_password
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from apps.crm import demo
+from apps.crm.models import Account, User
+from apps.web import health
+from config.celery import redis_client
+
+LOWEST_POSTGRES = 15
+CLOCK_SECONDS = 2
+
+# Accounts that stand elsewhere than their ledger leads, or whose rows leave a hole or do not meet.
+NOT_REPLAYED = """
+WITH rows AS (
+    SELECT account_id, version, from_stage, to_stage,
+           lag(to_stage, 1, '') OVER per_account AS came_from,
+           row_number() OVER per_account AS place
+    FROM crm_stagetransition WINDOW per_account AS (PARTITION BY account_id ORDER BY version)
+), ledger AS (
+    SELECT account_id, max(version) AS version,
+           bool_and(from_stage = came_from AND version = place) AS whole,
+           (array_agg(to_stage ORDER BY version DESC))[1] AS stage
+    FROM rows GROUP BY account_id
+)
+SELECT count(*) FROM crm_account account LEFT JOIN ledger ON ledger.account_id = account.id
+WHERE (account.stage, account.version, true)
+      IS DISTINCT FROM (coalesce(ledger.stage, ''), coalesce(ledger.version, 0), coalesce(ledger.whole, true))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's answer."""
+
+    well: bool
+    what: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{'ok ' if self.well else 'bad'}  {self.what:<9}  {self.detail}"
+
+
+def _ask(question: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]
+
+
+def database() -> Iterator[tuple[bool, str]]:
+    version = int(_ask("SELECT current_setting('server_version_num')")) // 10_000
+    yield version >= LOWEST_POSTGRES, f"PostgreSQL {version}, of {LOWEST_POSTGRES} or newer"
+    trigrams = _ask("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')")
+    yield trigrams, f"extension pg_trgm is {'there' if trigrams else 'missing'}"
+    executor = MigrationExecutor(connection)
+    waiting = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    yield (
+        not waiting,
+        f"{waiting} migrations wait; `manage.py migrate` applies them" if waiting else "migrated",
+    )
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        value = _ask(f"SELECT current_setting('{name}')")
+        yield value != "off", f"{name} is {value}"
+
+
+def broker() -> Iterator[tuple[bool, str]]:
+    with redis_client() as client:
+        client.ping()
+        told = client.config_get("appendonly", "maxmemory-policy")
+    yield True, "answers"
+    for name, wanted in (("appendonly", "yes"), ("maxmemory-policy", "noeviction")):
+        yield told.get(name) == wanted, f"{name} is {told.get(name)}, to be {wanted}"
+
+
+def secrets() -> Iterator[tuple[bool, str]]:
+    key = settings.SECRET_KEY
+    strong = len(key) >= 50 and len(set(key)) >= 5 and not key.startswith("django-insecure-")
+    yield (
+        strong,
+        "SECRET_KEY is long enough" if strong else "SECRET_KEY is short or guessable: 50 random characters",
+    )
+    if not settings.DEBUG:
+        people = User.objects.filter(username__in=demo.LOGINS, is_active=True)
+        known = [person.username for person in people if check_password(demo.PASSWORD, person.password)]
+        yield not known, f"demo passwords: {', '.join(known) or 'none'}"
+
+
+def heartbeats() -> Iterator[tuple[bool, str]]:
+    heard = health.heartbeats()
+    for name in ("worker", "beat"):
+        age = heard.get(name) if heard else None
+        said = "not heard of lately" if age is None else f"heard of {age:.0f} s ago"
+        yield health.is_recent(age), f"{name} {said}"
+
+
+def clock() -> Iterator[tuple[bool, str]]:
+    before = time.time()
+    there = float(_ask("SELECT extract(epoch FROM clock_timestamp())"))
+    # What the answer took is no fault of either clock.
+    apart = max(before - there, there - time.time(), 0)
+    yield apart < CLOCK_SECONDS, f"the database's clock is {apart:.1f} s away from this machine's"
+
+
+def ledger() -> Iterator[tuple[bool, str]]:
+    wrong = _ask(NOT_REPLAYED)
+    yield not wrong, f"{wrong:,} accounts stand elsewhere than their history leads" if wrong else "replays"
+
+
+def counts() -> Iterator[tuple[bool, str]]:
+    with transaction.atomic():
+        wrong = Account.objects.all().recount()
+        transaction.set_rollback(True)
+    yield not wrong, f"kept wrong on {wrong:,} accounts" if wrong else "as kept on the accounts"
+
+
+CHECKS: dict[str, Callable[[], Iterator[tuple[bool, str]]]] = {
+    "database": database,
+    "broker": broker,
+    "secrets": secrets,
+    "alive": heartbeats,
+    "clock": clock,
+    "ledger": ledger,
+    "counts": counts,
+}
+
+
+def examine() -> Iterator[Finding]:
+    """Every check in turn; one that cannot be made is bad, and the others go on."""
+    for what, check in CHECKS.items():
+        try:
+            yield from (Finding(well, what, detail) for well, detail in check())
+        except (DatabaseError, redis.RedisError) as error:
+            yield Finding(False, what, f"no answer: {str(error).strip().splitlines()[0]}")

@@ -1,0 +1,126 @@
+"""The pages of docs/ that are read off the code, so that they cannot say anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from apps.crm.pipeline import CLOSED, MOVES, STAGES, TOO_LONG_AFTER, Move, Stage
+from apps.crm.policy import NUMBERS
+
+HEAD = "<!-- Written by `manage.py docs`. Do not edit: `make check` compares it with the code. -->"
+# A move made from nearly everywhere would hide the others: the diagram draws it from one place.
+FROM_ANYWHERE = 6
+
+
+def _table(head: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
+    columns = head.split(" | ")
+    return [f"| {head} |", "|" + " --- |" * len(columns), *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _by_name() -> dict[tuple[str, Stage], list[Move]]:
+    """The moves, those of one name and target together."""
+    found: dict[tuple[str, Stage], list[Move]] = {}
+    for move in MOVES.values():
+        found.setdefault((move.method, move.target), []).append(move)
+    return found
+
+
+def _diagram() -> list[str]:
+    lines = ["```mermaid", "stateDiagram-v2", '    state "any stage" as anywhere']
+    lines += [f'    state "{stage.label}" as {stage}' for stage in STAGES]
+    for (_, target), moves in _by_name().items():
+        sources = ["anywhere"] if len(moves) > FROM_ANYWHERE else [move.source or "[*]" for move in moves]
+        if "anywhere" in sources and any(not move.source for move in moves):
+            sources.append("[*]")
+        lines += [f"    {source} --> {target}: {moves[0].label}" for source in sources]
+    return [*lines, "```"]
+
+
+def _stage_rows() -> Iterable[tuple[str, ...]]:
+    for stage in STAGES:
+        days = TOO_LONG_AFTER.get(stage)
+        group = "closed" if stage in CLOSED else "open"
+        yield f"`{stage}`", stage.label, group, f"{days} days" if days else ""
+
+
+def _move_rows() -> Iterable[tuple[str, ...]]:
+    for move in MOVES.values():
+        yield (
+            move.label,
+            move.source.number,
+            move.target.number,
+            "a person, a playbook or an event" if move.automatic else "a person",
+            " ".join(guard.refusal.replace("{engaged_on}", "DATE") for guard in move.guards),
+            move.needs,
+            move.engages or "",
+        )
+
+
+def pipeline() -> str:
+    """docs/pipeline.md: the stages, the diagram and every permitted move."""
+    lines = [
+        HEAD,
+        "",
+        "# The pipeline",
+        "",
+        "Where an account can stand and how it gets from one place to another, as declared in "
+        "[apps/crm/pipeline.py](../apps/crm/pipeline.py). An account may also stand outside the pipeline: known, but "
+        "not ours.",
+        "",
+        "## Stages",
+        "",
+        *_table("Key | Name | Group | Too long after", _stage_rows()),
+        "",
+        "## Diagram",
+        "",
+        f"The dot is “outside the pipeline”. A move made from more than {FROM_ANYWHERE} stages is drawn once, from “any "
+        "stage”; the table below has each of its pairs.",
+        "",
+        *_diagram(),
+        "",
+        "## Moves",
+        "",
+        "Every pair that is not here is refused, whoever asks. “Unless” is the sentence a guard refuses with, “Needs” "
+        "the text that a move asks for, “Engages” the engagement it records if there was none.",
+        "",
+        *_table("Move | From | To | Who | Unless | Needs | Engages", _move_rows()),
+        "",
+        "Two ways back have no fixed target and are asked for by name: *leave paid call* takes an account in 7 back to "
+        "where it stood before, or outside; *undo* takes back the last move, while it is young and nothing has moved "
+        "since.",
+        "",
+        "A first load places an account that the same file has just created at any stage; its ledger row says "
+        "`import`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def policy() -> str:
+    """docs/policy.md: the numbers a lead edits."""
+    rows = (
+        (
+            f"`{name}`",
+            f"{number.default}" or "(empty)",
+            number.unit,
+            number.says,
+            "yes" if number.handbook else "",
+        )
+        for name, number in NUMBERS.items()
+    )
+    lines = [
+        HEAD,
+        "",
+        "# The policy",
+        "",
+        "The numbers the team tunes, with their defaults. A lead changes one from a day on; the past keeps its rules. "
+        "“Handbook” marks what the team's handbook gives; the others are our own.",
+        "",
+        *_table("Name | Default | Unit | Says | Handbook", rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/pipeline.md": pipeline,
+    "docs/policy.md": policy,
+}
