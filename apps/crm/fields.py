@@ -147,16 +147,17 @@ def domain(value: Any) -> str:
     return written
 
 
-def _words(written: str) -> str:
+def words(written: str) -> str:
+    """Fold case, and space, hyphen and underscore, so that two ways to write one name meet."""
     return " ".join(re.split(r"[\s_-]+", written.casefold().strip()))
 
 
 def choice(choices: Any, says: str) -> Callable[[Any], str]:
     """A reader of a key or a label of ``choices``, in any case and with any of space, hyphen and underscore."""
-    known = {_words(word): member.value for member in choices for word in (member.value, member.label)}
+    known = {words(word): member.value for member in choices for word in (member.value, member.label)}
 
     def read(value: Any) -> str:
-        found = known.get(_words(_plain(value)))
+        found = known.get(words(_plain(value)))
         if found is None:
             raise Unreadable(
                 f"is not {says}: {', '.join(member.label for member in choices if member.value)}."
@@ -260,9 +261,9 @@ IMPORTED: dict[str, Field] = {
 
 def shown(value: Any) -> str:
     """A value as an error names it: short, and fit to be printed and stored."""
-    words = value if isinstance(value, str) else repr(value)
-    words = words.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
-    return words if len(words) <= 100 else f"{words[:99]}…"
+    written = value if isinstance(value, str) else repr(value)
+    written = written.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
+    return written if len(written) <= 100 else f"{written[:99]}…"
 
 
 def read_value(field: Field, value: Any) -> Any:

@@ -6,16 +6,17 @@ an account that says nothing new is not written at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from json import dumps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 
 from apps.crm.fields import Problem, shown
 from apps.crm.models import Account, User
+from apps.crm.pipeline import Stage
 
 # The columns of an account that are reported, and their types. A bit of `given` says which a row names.
 _COLUMNS = {
@@ -48,11 +49,14 @@ _TABLE = f"""
 DROP TABLE IF EXISTS pg_temp.reported;
 CREATE TEMPORARY TABLE reported (
     row integer, external_id text, given bigint, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())},
-    contacts jsonb, labels text[], more_labels text[], quarantine text,
+    contacts jsonb, labels text[], more_labels text[],
+    stage text, stage_since timestamptz, stage_written text, quarantine text,
     account_id bigint, created boolean NOT NULL DEFAULT false, changed boolean NOT NULL DEFAULT false
 ) ON COMMIT DROP
 """
-_COPIED = ("row", "external_id", "given", *_COLUMNS, "contacts", "labels", "more_labels", "quarantine")
+_LABELLED = ("labels", "more_labels")
+_PLACED = ("stage", "stage_since", "stage_written", "quarantine")
+_COPIED = ("row", "external_id", "given", *_COLUMNS, "contacts", *_LABELLED, *_PLACED)
 _COPY = f"COPY reported ({', '.join(_COPIED)}) FROM STDIN"
 
 _FIND = """
@@ -175,6 +179,31 @@ _LABELS = (
 )
 
 
+# Of all that a list would show, its first rows and how long it is.
+_LISTED = "SELECT listed.*, count(*) OVER () FROM ({}) listed ORDER BY 1 LIMIT %(most)s"
+_DIFFERING = """
+    SELECT row, reported.external_id, account.name, stage_written, account.stage
+    FROM reported JOIN crm_account account ON account.id = reported.account_id
+    WHERE NOT created AND CASE WHEN reported.quarantine IS NULL THEN account.stage <> reported.stage
+                               ELSE account.quarantine <> reported.quarantine END
+"""
+_QUARANTINED = """
+    SELECT row, reported.external_id, coalesce(account.name, reported.name), reported.quarantine
+    FROM reported LEFT JOIN crm_account account ON account.id = reported.account_id
+    WHERE reported.quarantine IS NOT NULL AND coalesce(account.quarantine, reported.quarantine) = reported.quarantine
+"""
+_WITHOUT_LOGIN = """
+    SELECT owner_reported, count(*) FROM reported WHERE owner_reported <> '' GROUP BY owner_reported
+"""
+
+
+class Listing(NamedTuple):
+    """The first rows of a list, and how many there are."""
+
+    rows: list[tuple[Any, ...]]
+    total: int
+
+
 @dataclass(frozen=True)
 class Reported:
     """What a report did, or would do; ``new`` holds the id of each created account by its external id."""
@@ -199,7 +228,8 @@ class Report:
     Lives in one transaction, one at a time. ``rows`` are numbers, by which a problem names its row, with clean
     fields (those of ``fields.FIELDS`` and ``IMPORTED``); a field left out says nothing. ``contacts`` are merged,
     ``labels`` replace. A file may also say ``owner`` (a user's id), ``owner_reported`` (a name without a login),
-    ``more_labels`` (which replace nothing) and, for a new account, ``quarantine``.
+    ``more_labels`` (which replace nothing) and where the account stands: ``stage``, ``stage_since``,
+    ``stage_written`` (the file's own words) and ``quarantine``. That counts for a new account alone.
     """
 
     def __init__(self, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
@@ -217,9 +247,28 @@ class Report:
             cursor.execute(_PROBLEMS)
             return [Problem(row, field, shown(value), says) for row, field, value, says in cursor.fetchall()]
 
-    def preview(self) -> Reported:
-        """What writing would do now. Changes no account."""
+    def differing(self, most: int) -> Listing:
+        """Accounts here already whose stage is said to be another: (row, external id, name, said, here)."""
+        return self._listing(_DIFFERING, most)
+
+    def quarantined(self, most: int) -> Listing:
+        """Accounts that a person must place, by what is said: (row, external id, name, said)."""
+        return self._listing(_QUARANTINED, most)
+
+    def without_login(self, most: int) -> Listing:
+        """Owners who have no login here: (who, how many accounts)."""
+        return self._listing(_WITHOUT_LOGIN, most)
+
+    def _listing(self, rows: str, most: int) -> Listing:
         with connection.cursor() as cursor:
+            cursor.execute(_LISTED.format(rows), {"most": most})
+            found = cursor.fetchall()
+        return Listing([row[:-1] for row in found], found[0][-1] if found else 0)
+
+    def preview(self, *, without: Collection[int] = ()) -> Reported:
+        """What writing would do now, leaving these rows out. Changes no account."""
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM reported WHERE row = ANY(%s)", [list(without)])
             cursor.execute(_MARK_CHANGED)
             return self._counted({}, cursor.rowcount)
 
@@ -233,7 +282,9 @@ class Report:
             raise BadRows(found)
         try:
             with transaction.atomic():
-                return self._write(values)
+                written = self._write(values)
+                self._place(by=by, now=now)
+                return written
         except IntegrityError:
             if found := self.problems():
                 raise BadRows(found) from None
@@ -253,6 +304,16 @@ class Report:
             for statement in (_UPDATE, *_CONTACTS, *_LABELS):
                 cursor.execute(statement, values)
         return self._counted(created, updated)
+
+    def _place(self, *, by: User | None, now: datetime) -> None:
+        """Put the accounts just created where the report says they stand."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT account_id, stage, stage_since FROM reported WHERE created AND stage <> ''"
+            )
+            places = {pk: (Stage(stage), since or now) for pk, stage, since in cursor.fetchall()}
+        if places:
+            Account.objects.all().first_load(places, by=by, now=now)
 
     def _counted(self, new: Mapping[str, int], updated: int) -> Reported:
         with connection.cursor() as cursor:
@@ -288,9 +349,7 @@ def _copied(number: int, row: Mapping[str, Any]) -> list[Any]:
         given,
         *(columns.get(column) for column in _COLUMNS),
         contacts,
-        columns.get("labels"),
-        columns.get("more_labels"),
-        columns.get("quarantine", ""),
+        *(columns.get(column) for column in (*_LABELLED, *_PLACED)),
     ]
 
 
@@ -308,7 +367,7 @@ def _insert() -> str:
     said = {
         "external_id": "external_id",
         **{column: f"coalesce({column}, %({column})s::{kind})" for column, kind in _COLUMNS.items()},
-        "quarantine": "quarantine",
+        "quarantine": "coalesce(quarantine, '')",
         "held_by": "%(held_by)s",
         "reported_by": "%(source)s",
         "reported_at": "%(now)s",

@@ -1,0 +1,197 @@
+"""What a column of a file can be imported as, how its cells are read, and which headers suggest it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.crm.fields import (
+    FIELDS,
+    IMPORTED,
+    SALES_CONTACT_KINDS,
+    Unreadable,
+    contacts,
+    day,
+    labels,
+    moment,
+    read_value,
+    sales_contact,
+    text,
+    words,
+)
+from apps.crm.pipeline import Stage, is_quarantined, stage_from_text
+from apps.crm.policy import Numbers
+
+# Segments are shown from the stage and the facts (the handbook's names); any other comes in as a label.
+DERIVED_SEGMENTS = frozenset(
+    {"onboarding lead", "onboarding lead 100-500mrr", "create ae lead", "onboarding completed"}
+)
+LEGACY = "legacy: "
+
+_PERSON = re.compile(r"(?P<name>[^<>]*)<(?P<email>[^<>]+)>")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What reading a cell may depend on: the team's day, and who has a login here, by e-mail."""
+
+    numbers: Numbers
+    users: Mapping[str, int]
+
+
+Read = Callable[[str, Context], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something a column can be imported as; ``read`` turns a cell into fields of a row."""
+
+    name: str
+    label: str
+    read: Read
+    headers: tuple[str, ...] = ()
+
+
+def _parts(cell: str) -> list[str]:
+    return [part for part in (part.strip() for part in re.split(r"[;,]", cell)) if part]
+
+
+def _person(written: str) -> dict[str, str]:
+    """“Ann <ann@x.example>”, an address alone, or a name alone."""
+    if found := _PERSON.fullmatch(written):
+        return {"name": found["name"].strip(), "email": found["email"].strip()}
+    return {"email": written} if "@" in written else {"name": written}
+
+
+def _fact(name: str) -> Read:
+    """A cell that is one field. An empty name is missing; any other empty cell never comes here."""
+    field = (FIELDS | IMPORTED)[name]
+    return lambda cell, context: {name: read_value(field, cell)}
+
+
+def _contacts(cell: str, context: Context) -> dict[str, Any]:
+    return {"contacts": contacts([_person(part) for part in _parts(cell)])}
+
+
+def _labels(cell: str, context: Context) -> dict[str, Any]:
+    return {"labels": labels(_parts(cell))}
+
+
+def _sales_contact(cell: str, context: Context) -> dict[str, Any]:
+    """“AE”, “AE: Ann” or “AE: Ann <ann@x.example>”."""
+    kind, _, person = cell.partition(":")
+    return {
+        "sales_contact": sales_contact({"kind": kind, **(_person(person.strip()) if person.strip() else {})})
+    }
+
+
+def _sales_person(kind: str) -> Read:
+    return lambda cell, context: {"sales_contact": sales_contact({"kind": kind, **_person(cell)})}
+
+
+def _owner(cell: str, context: Context) -> dict[str, Any]:
+    """A colleague by the e-mail of their login; anybody else is kept as text, and nobody is made a user."""
+    written = text(200)(cell)
+    address = _person(written).get("email", "").lower()
+    if address in context.users:
+        return {"owner": context.users[address], "owner_reported": ""}
+    return {"owner_reported": written}
+
+
+def _segments(cell: str, context: Context) -> dict[str, Any]:
+    """Segments we do not derive ourselves, as “Onboarding - engaged”, become the label “legacy: SEGMENT”."""
+    old = [segment for segment in _parts(cell) if segment.casefold() not in DERIVED_SEGMENTS]
+    return {"more_labels": labels([LEGACY + segment for segment in old])}
+
+
+def _stage(cell: str, context: Context) -> dict[str, Any]:
+    """A stage, or a retired value that a person must place; the file's words are kept for the lists."""
+    written = text(200)(cell)
+    if stage := stage_from_text(written):
+        return {"stage": stage, "stage_written": written}
+    if is_quarantined(written):
+        return {"quarantine": written, "stage_written": written, "more_labels": [LEGACY + written]}
+    raise Unreadable(f"is no stage: there are {', '.join(one.label for one in Stage if one)}.")
+
+
+def _stage_since(cell: str, context: Context) -> dict[str, Any]:
+    """A day, which begins at the team's midnight, or a moment."""
+    if "T" in cell or ":" in cell:
+        since: datetime = moment(cell)
+    else:
+        since = context.numbers.start_of(day(cell))
+    return {"stage_since": since}
+
+
+_EXPORTED_AS = {
+    "external_id": ("Account ID", "Organization ID"),
+    "name": ("Account Name", "Account", "Company"),
+    "domain": ("Website",),
+    "forecast": ("Forecasted MRR", "Forecast MRR"),
+    "bills_paid": ("Paid Invoices", "Invoices Paid"),
+    "next_renewal_on": ("Next Renewal Date", "Renewal Date"),
+    "contract_renewal_on": ("Contract Renewal Date",),
+    "plan_ends_on": ("Plan End Date", "Rolls off"),
+    "users_count": ("Users Count", "Number of Users"),
+    "stripe_customer_id": ("Stripe Customer ID", "Stripe ID"),
+    "payment_risk": ("Payment Risk Assessment",),
+}
+_READ_OTHERWISE: dict[str, Read] = {"contacts": _contacts, "labels": _labels, "sales_contact": _sales_contact}
+_ROLES = {"AE": "Account Executive", "CSM": "Customer Success Manager", "AM": "Account Manager"}
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        *(
+            Column(name, field.label, _READ_OTHERWISE.get(name) or _fact(name), _EXPORTED_AS.get(name, ()))
+            for name, field in (FIELDS | IMPORTED).items()
+        ),
+        Column("stage", "Stage", _stage, ("Onboarding Pipeline", "Pipeline stage")),
+        Column("stage_since", "At this stage since", _stage_since, ("Onboarding Pipeline: updated",)),
+        Column("owner", "Owner", _owner, ("Onboarding Specialist", "Specialist")),
+        Column("segments", "Segments (of old, as labels)", _segments),
+        *(Column(kind.lower(), f"{kind} (name or e-mail)", _sales_person(kind), (kind, _ROLES[kind]))
+          for kind in SALES_CONTACT_KINDS),
+    )
+}  # fmt: skip
+
+_BY_HEADER = {
+    words(header): column.name
+    for column in COLUMNS.values()
+    for header in (column.name, column.label, *column.headers)
+}
+
+
+def suggested(header: Iterable[str]) -> dict[str, str]:
+    """For each header the name of the column it most likely is, or nothing; none is suggested twice."""
+    mapping: dict[str, str] = {}
+    for name in header:
+        column = _BY_HEADER.get(words(name), "")
+        mapping[name] = "" if column in mapping.values() else column
+    return mapping
+
+
+def mapping_refusal(mapping: Mapping[str, str]) -> str:
+    """What keeps a mapping from being used, in a sentence; empty when nothing does."""
+    used = [column for column in mapping.values() if column]
+    for column in used:
+        if column not in COLUMNS:
+            return "A column is imported as something nobody knows."
+        if used.count(column) > 1:
+            return f"Two columns are imported as “{COLUMNS[column].label}”: choose one."
+    if "external_id" not in used:
+        return "No column is imported as “External id”, by which accounts are told apart."
+    return ""
+
+
+def read_cell(column: Column, cell: str, context: Context, row: dict[str, Any]) -> None:
+    """Read one cell into its row; labels of several columns come together. Raises ``Unreadable``."""
+    for name, value in column.read(cell, context).items():
+        if name == "more_labels":
+            value = [*row.get("more_labels", []), *value]
+        # Of several contacts at Sales the first column with one counts.
+        if name != "sales_contact" or name not in row:
+            row[name] = value

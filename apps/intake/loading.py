@@ -1,0 +1,152 @@
+"""Takes the accounts of a file in: reads every line, and writes all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Lower
+
+from apps.crm.fields import Problem, Unreadable, shown
+from apps.crm.models import Policy, User
+from apps.crm.reporting import BadRows, Listing, Report, Reported
+from apps.intake.columns import COLUMNS, Column, Context, mapping_refusal, read_cell
+from apps.intake.files import Line, Table, Unusable
+
+# Every bad line of the largest file can be named once; what is shown and kept is less.
+MOST_PROBLEMS = 50_000
+MOST_LISTED = 1_000
+TELL_EVERY = 500
+NOTHING = Listing([], 0)
+
+Tell = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What taking a file in did, or would do. With errors nothing was written, and the rest says what would be."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    errors: list[Problem] = field(default_factory=list)
+    differing: Listing = NOTHING
+    quarantined: Listing = NOTHING
+    without_login: Listing = NOTHING
+
+
+def preview(
+    table: Table, mapping: Mapping[str, str], *, now: datetime, tell: Tell = lambda rows: None
+) -> Outcome:
+    """What taking the file in would do now; changes nothing. Raises ``Unusable`` as reading the file does."""
+    with transaction.atomic():
+        reading = Reading(table, mapping, now, tell)
+        report = Report(reading.rows())
+        reading.refuse(report.problems())
+        outcome = reading.outcome(report, report.preview(without=reading.rejected))
+        transaction.set_rollback(True)
+    return outcome
+
+
+def take_in(
+    table: Table,
+    mapping: Mapping[str, str],
+    *,
+    now: datetime,
+    by: User | None,
+    held_by: str,
+    tell: Tell = lambda rows: None,
+) -> Outcome:
+    """Write every account of the file, or none and name what is wrong. Raises ``Unusable`` as reading does.
+
+    ``tell`` hears how many rows have been read; ``held_by`` keeps the playbooks from accounts the file creates.
+    """
+    with transaction.atomic():
+        reading = Reading(table, mapping, now, tell)
+        report = Report(reading.rows())
+        reading.refuse(report.problems())
+        if not reading.rejected:
+            try:
+                return reading.outcome(report, report.write(source="import", now=now, by=by, held_by=held_by))
+            except BadRows as bad:
+                reading.refuse(bad.problems)
+        outcome = reading.outcome(report, report.preview(without=reading.rejected))
+        transaction.set_rollback(True)
+    return outcome
+
+
+class Reading:
+    """One pass over the lines of a file: what could be read, and what is wrong with the rest."""
+
+    def __init__(self, table: Table, mapping: Mapping[str, str], now: datetime, tell: Tell) -> None:
+        if sentence := mapping_refusal(mapping):
+            raise Unusable(sentence)
+        named = [(place, name, mapping.get(name, "")) for place, name in enumerate(table.header)]
+        self._columns = [(place, name, COLUMNS[column]) for place, name, column in named if column]
+        self._headers = {column.name: name for _, name, column in self._columns}
+        self._table = table
+        self._tell = tell
+        self._context = Context(Policy.at(now), _logins())
+        self.errors: list[Problem] = []
+        self.rejected: set[int] = set()
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Line number and clean fields of each line that could be read; the others are kept as errors."""
+        for count, line in enumerate(self._table.lines(), 1):
+            row, problems = self._read(line)
+            if problems:
+                self.refuse(problems)
+            else:
+                yield line.number, row
+            if count % TELL_EVERY == 0:
+                self._tell(count)
+
+    def refuse(self, problems: list[Problem]) -> None:
+        self.rejected.update(problem.row for problem in problems)
+        self.errors.extend(problems[: MOST_PROBLEMS - len(self.errors)])
+
+    def outcome(self, report: Report, done: Reported) -> Outcome:
+        return Outcome(
+            done.created,
+            done.updated,
+            done.unchanged,
+            len(self.rejected),
+            [self._with_header(problem) for problem in sorted(self.errors, key=lambda problem: problem.row)],
+            report.differing(MOST_LISTED),
+            report.quarantined(MOST_LISTED),
+            report.without_login(MOST_LISTED),
+        )
+
+    def _read(self, line: Line) -> tuple[dict[str, Any], list[Problem]]:
+        if line.wrong:
+            return {}, [Problem(line.number, "", shown(",".join(line.cells[:3])), line.wrong)]
+        row: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for place, _, column in self._columns:
+            cell = line.cells[place]
+            if cell or column.name == "external_id":
+                problems += self._cell(line, column, cell, row)
+        return row, problems
+
+    def _cell(self, line: Line, column: Column, cell: str, row: dict[str, Any]) -> list[Problem]:
+        try:
+            read_cell(column, cell, self._context, row)
+        except Unreadable as error:
+            return [Problem(line.number, column.name, shown(cell), error.sentence)]
+        return []
+
+    def _with_header(self, problem: Problem) -> Problem:
+        """The problem with the file's own name of the column."""
+        return Problem(
+            problem.row, self._headers.get(problem.field, problem.field), problem.value, problem.sentence
+        )
+
+
+def _logins() -> dict[str, int]:
+    """Who has a login here: the id of each active colleague by e-mail in lower case."""
+    people = User.objects.filter(is_active=True).exclude(email="")
+    return dict(people.values_list(Lower("email"), "pk"))

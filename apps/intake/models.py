@@ -1,0 +1,3 @@
+from apps.intake.imports import Import
+
+__all__ = ["Import"]
