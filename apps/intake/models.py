@@ -1,3 +1,4 @@
 from apps.intake.imports import Import
+from apps.intake.tokens import ApiToken, IdempotentAnswer
 
-__all__ = ["Import"]
+__all__ = ["ApiToken", "IdempotentAnswer", "Import"]

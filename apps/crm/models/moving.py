@@ -138,6 +138,7 @@ class Movable(Pipeline):
         *,
         by: User,
         now: datetime,
+        reason: str = "",
         transition_id: int | None = None,
         version: int | None = None,
     ) -> StageTransition:
@@ -163,7 +164,7 @@ class Movable(Pipeline):
                 by=by,
                 now=now,
                 cause=f"undo:{last.pk}",
-                reason="",
+                reason=reason.strip(),
             )
             Task.objects.open().filter(transition=last).update(done_at=now, done_by=by, dropped=True)
             Alert.objects.open().filter(transition=last).update(

@@ -1,0 +1,245 @@
+"""Accounts: what others report of them, and what we know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from apps.crm.fields import FIELDS, read_account
+from apps.crm.models import Account, Contact, User
+from apps.crm.pipeline import STAGES, options
+from apps.crm.reporting import BadRows, report_accounts
+from apps.intake.api.door import Asked, Door, account_or_404
+from apps.intake.api.errors import Problem
+from apps.intake.api.pages import PageQuery, page
+from apps.intake.api.schema import describe
+from apps.intake.api.strict import Body, Text
+
+AT_ONCE = 1000
+SHOWN_PROBLEMS = 20
+STAGE_KEYS = [stage.value for stage in STAGES]
+
+
+class StageKey(serializers.ChoiceField):
+    """A stage's key, and null for outside the pipeline."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"choices": STAGE_KEYS, "allow_null": True, **options})
+
+    def to_representation(self, value: Any) -> Any:
+        return str(value) if value else None
+
+
+class SalesContact(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(["AE", "CSM", "AM"])
+    name = serializers.CharField(required=False)
+    email = serializers.EmailField(required=False)
+
+
+class ContactShown(serializers.ModelSerializer[Contact]):
+    class Meta:
+        model = Contact
+        fields = ["email", "name", "role", "do_not_contact"]
+
+
+class MoveOption(serializers.Serializer[Any]):
+    """A stage the account could be moved to, with the answer a move would get now."""
+
+    to = serializers.ChoiceField(STAGE_KEYS)
+    permitted = serializers.BooleanField()
+    refusal = serializers.CharField(allow_null=True)
+    needs = serializers.CharField(allow_null=True, help_text="The name of the text to send as “reason”.")
+
+
+class AccountShown(serializers.ModelSerializer[Account]):
+    stage = StageKey()
+    owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
+    sales_contact = serializers.SerializerMethodField()
+    contacts = ContactShown(many=True)
+    labels: Any = serializers.SlugRelatedField("name", many=True, read_only=True)
+    moves = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Account
+        fields = [
+            "external_id",
+            "name",
+            "domain",
+            "plan",
+            "mrr",
+            "forecast",
+            "forecast_at",
+            "credit_use",
+            "bills_paid",
+            "next_renewal_on",
+            "contract_renewal_on",
+            "renewal_on",
+            "plan_ends_on",
+            "users_count",
+            "stripe_customer_id",
+            "sales_contact",
+            "contacted_sales",
+            "contacts",
+            "labels",
+            "owner",
+            "payment_risk",
+            "engaged_at",
+            "engaged_via",
+            "entered_at",
+            "last_outreach_at",
+            "last_reply_at",
+            "extended_until",
+            "notes_count",
+            "next_task_on",
+            "open_alerts",
+            "created_at",
+            "changed_at",
+            "stage",
+            "stage_since",
+            "version",
+            "moves",
+        ]
+
+    @extend_schema_field(SalesContact(allow_null=True))
+    def get_sales_contact(self, account: Account) -> dict[str, str] | None:
+        kind, name, email = (
+            account.sales_contact_kind,
+            account.sales_contact_name,
+            account.sales_contact_email,
+        )
+        return {"kind": kind, "name": name, "email": email} if kind else None
+
+    @extend_schema_field(MoveOption(many=True))
+    def get_moves(self, account: Account) -> list[dict[str, Any]]:
+        return [
+            {
+                "to": option.to,
+                "permitted": option.permitted,
+                "refusal": option.refusal or None,
+                "needs": option.needs or None,
+            }
+            for option in options(account)
+        ]
+
+
+class AccountsPage(serializers.Serializer[Any]):
+    results = AccountShown(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class ContactReported(serializers.Serializer[Any]):
+    email = serializers.EmailField()
+    name = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    role = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+
+
+class AccountReported(serializers.Serializer[Any]):
+    """What a report may say of an account. It stands here for the schema alone: ``crm.fields`` reads it."""
+
+    external_id = serializers.CharField(max_length=200)
+    name = serializers.CharField(max_length=300, required=False, help_text="Needed for a new account.")
+    domain = serializers.CharField(max_length=253, required=False, allow_null=True, allow_blank=True)
+    plan = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    mrr = serializers.CharField(required=False, allow_null=True, help_text="US dollars, such as “1234.50”.")
+    forecast = serializers.CharField(required=False, allow_null=True)
+    forecast_at = serializers.DateTimeField(required=False, allow_null=True)
+    credit_use = serializers.CharField(required=False, allow_null=True)
+    bills_paid = serializers.IntegerField(min_value=0, required=False, allow_null=True)
+    next_renewal_on = serializers.DateField(required=False, allow_null=True)
+    contract_renewal_on = serializers.DateField(required=False, allow_null=True)
+    plan_ends_on = serializers.DateField(required=False, allow_null=True)
+    users_count = serializers.IntegerField(min_value=0, required=False, allow_null=True)
+    stripe_customer_id = serializers.CharField(max_length=200, required=False, allow_null=True)
+    sales_contact = SalesContact(required=False, allow_null=True)
+    contacted_sales = serializers.BooleanField(required=False, allow_null=True)
+    contacts = ContactReported(many=True, required=False, help_text="Merged by e-mail, never removed.")
+    labels = serializers.ListField(child=serializers.CharField(max_length=80), required=False)
+
+
+class AccountsBody(serializers.Serializer[Any]):
+    accounts = serializers.ListField(child=AccountReported(), min_length=1, max_length=AT_ONCE)
+
+
+class AccountsRead(Body):
+    accounts = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=AT_ONCE)
+
+
+class Counted(serializers.Serializer[Any]):
+    created = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+
+
+class AccountQuery(PageQuery):
+    stage = serializers.ListField(child=serializers.ChoiceField(STAGE_KEYS), required=False)
+    owner = Text(required=False, allow_blank=True, help_text="“me”, “none” or a login.")
+    q = Text(required=False, allow_blank=True, help_text="Words of the name, the domain or the external id.")
+
+    @staticmethod
+    def narrow(query: dict[str, Any], user: User) -> QuerySet[Account]:
+        """The accounts that a checked query asks for."""
+        rows: QuerySet[Account] = Account.objects.all()
+        if query.get("stage"):
+            rows = rows.filter(stage__in=query["stage"])
+        if owner := query.get("owner"):
+            rows = rows.filter(
+                {"me": Q(owner=user), "none": Q(owner=None)}.get(owner, Q(owner__username=owner))
+            )
+        for word in query.get("q", "").upper().split():
+            rows = rows.filter(search_text__contains=word)
+        return rows
+
+
+class Accounts(Door):
+    rights = {"GET": "read", "PUT": "edit"}
+
+    @describe("listAccounts", "Accounts", AccountsPage, query=AccountQuery)
+    def get(self, request: Asked) -> Response:
+        """The accounts, in the order they came to us."""
+        query = AccountQuery.read(request.query_params)
+        rows = AccountQuery.narrow(query, request.user).select_related("owner")
+        return page(rows.prefetch_related("contacts", "labels"), AccountShown, query, by="pk")
+
+    @describe("reportAccounts", "Accounts", Counted, body=AccountsBody)
+    def put(self, request: Asked) -> Response:
+        """Say what is known of accounts, all or none. Fields left out stay as they are; no report moves anybody."""
+        given = AccountsRead.read(request.data)["accounts"]
+        unknown = {name for account in given if isinstance(account, dict) for name in account} - set(FIELDS)
+        if unknown:
+            raise Problem(422, "unknown_fields", f"No fields of an account: {', '.join(sorted(unknown))}.")
+        read = [read_account(account, number) for number, account in enumerate(given)]
+        try:
+            if problems := [problem for _, found in read for problem in found]:
+                raise BadRows(problems)
+            done = report_accounts(
+                [(number, clean) for number, (clean, _) in enumerate(read)],
+                source="api",
+                now=timezone.now(),
+                by=request.user,
+            )
+        except BadRows as bad:
+            raise Problem(422, "invalid", _sentence(bad)) from None
+        return Response({"created": done.created, "updated": done.updated, "unchanged": done.unchanged})
+
+
+class OneAccount(Door):
+    @describe("readAccount", "Accounts", AccountShown, missing=True)
+    def get(self, request: Asked, external_id: str) -> Response:
+        """One account, with what every move of it would be answered."""
+        return Response(AccountShown(account_or_404(external_id)).data)
+
+
+def _sentence(bad: BadRows) -> str:
+    said = [
+        f"accounts[{one.row}].{one.field} {one.sentence}"
+        if one.field
+        else f"accounts[{one.row}] {one.sentence}"
+        for one in bad.problems[:SHOWN_PROBLEMS]
+    ]
+    more = len(bad.problems) - len(said)
+    return " ".join([*said, f"And {more} more."] if more else said)
