@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from apps.crm.fields import FIELDS, read_account
-from apps.crm.models import Account, Contact, User
+from apps.crm.filters import RENEWS, RISKS, SORTS, STAGE_CHOICES, TASKS, AccountFilter
+from apps.crm.models import Account, Contact
+from apps.crm.models.account import Plan
 from apps.crm.pipeline import STAGES, options
+from apps.crm.policy import Policy
 from apps.crm.reporting import BadRows, report_accounts
 from apps.intake.api.door import Asked, Door, account_or_404
 from apps.intake.api.errors import Problem
-from apps.intake.api.pages import PageQuery, page
+from apps.intake.api.pages import OLDEST_FIRST, PageQuery, page
 from apps.intake.api.schema import describe
 from apps.intake.api.strict import Body, Text
 
@@ -175,24 +177,24 @@ class Counted(serializers.Serializer[Any]):
     unchanged = serializers.IntegerField()
 
 
-class AccountQuery(PageQuery):
-    stage = serializers.ListField(child=serializers.ChoiceField(STAGE_KEYS), required=False)
-    owner = Text(required=False, allow_blank=True, help_text="“me”, “none” or a login.")
-    q = Text(required=False, allow_blank=True, help_text="Words of the name, the domain or the external id.")
+def _one_of(*choices: str) -> serializers.ChoiceField:
+    return serializers.ChoiceField(choices, required=False, allow_blank=True)
 
-    @staticmethod
-    def narrow(query: dict[str, Any], user: User) -> QuerySet[Account]:
-        """The accounts that a checked query asks for."""
-        rows: QuerySet[Account] = Account.objects.all()
-        if query.get("stage"):
-            rows = rows.filter(stage__in=query["stage"])
-        if owner := query.get("owner"):
-            rows = rows.filter(
-                {"me": Q(owner=user), "none": Q(owner=None)}.get(owner, Q(owner__username=owner))
-            )
-        for word in query.get("q", "").upper().split():
-            rows = rows.filter(search_text__contains=word)
-        return rows
+
+class AccountQuery(PageQuery):
+    """What ``AccountFilter`` reads, said once more for the schema and refused where it would be ignored."""
+
+    q = Text(required=False, allow_blank=True, help_text="A part of the name, the domain or the external id.")
+    stage = serializers.ListField(child=serializers.ChoiceField(STAGE_CHOICES), required=False)
+    owner = Text(required=False, allow_blank=True, help_text="“me”, “none” or the id of a user.")
+    label = Text(required=False, allow_blank=True)
+    plan = _one_of(*(str(plan) for plan in Plan if plan))
+    renews = _one_of(*RENEWS)
+    risk = _one_of(*RISKS)
+    alert = Text(required=False, allow_blank=True, help_text="“any”, or the name of a playbook.")
+    task = _one_of(*TASKS)
+    write = _one_of("now")
+    sort = _one_of(*SORTS, *(f"-{name}" for name in SORTS))
 
 
 class Accounts(Door):
@@ -200,10 +202,18 @@ class Accounts(Door):
 
     @describe("listAccounts", "Accounts", AccountsPage, query=AccountQuery)
     def get(self, request: Asked) -> Response:
-        """The accounts, in the order they came to us."""
+        """The accounts, in the order they came to us unless a sort is asked for."""
         query = AccountQuery.read(request.query_params)
-        rows = AccountQuery.narrow(query, request.user).select_related("owner")
-        return page(rows.prefetch_related("contacts", "labels"), AccountShown, query, by="pk")
+        asked = AccountFilter(
+            request.query_params,
+            numbers=Policy.at(timezone.now()),
+            user=request.user,
+            also=AccountQuery().fields,
+        )
+        if asked.notices:
+            raise Problem(422, "invalid", " ".join(asked.notices).replace(", so it was ignored", ""))
+        rows = asked.qs.select_related("owner").prefetch_related("contacts", "labels")
+        return page(rows, AccountShown, query, asked.order if query.get("sort") else OLDEST_FIRST)
 
     @describe("reportAccounts", "Accounts", Counted, body=AccountsBody)
     def put(self, request: Asked) -> Response:

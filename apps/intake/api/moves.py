@@ -110,4 +110,4 @@ class Transitions(Door):
         """The moves of an account, newest first."""
         query = PageQuery.read(request.query_params)
         rows = account_or_404(external_id).transitions.select_related("by")
-        return page(rows, Transition, query, by="-version")
+        return page(rows, Transition, query)

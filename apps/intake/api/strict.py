@@ -130,6 +130,8 @@ class Body(serializers.Serializer[Any]):
     @classmethod
     def read(cls, data: Any) -> dict[str, Any]:
         """The fields of a body, checked."""
+        if not isinstance(data, Mapping):
+            raise _invalid("The body is not an object.")
         body = cls(data=data)
         body.is_valid(raise_exception=True)
         return dict(body.validated_data)
