@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 from threading import Barrier
 
 import pytest
@@ -67,9 +68,7 @@ def test_five_runs_at_once_end_as_one_does(monkeypatch):
 
 def test_the_unique_key_alone_keeps_two_runs_from_acting_twice():
     [pk] = in_2(1)
-    first, second = (
-        Run.objects.create(playbook="final-outreach-due", started_at=NOW) for _ in range(2)
-    )
+    first, second = (Run.objects.create(playbook="final-outreach-due", started_at=NOW) for _ in range(2))
     claim = (pk, "renewal:2026-11-26", "because")
     assert sorted(map(len, together(lambda: first.claim([claim]), lambda: second.claim([claim])))) == [0, 1]
     assert Act.objects.count() == 1
@@ -88,9 +87,13 @@ def test_of_a_person_and_a_playbook_one_moves_the_account_and_the_other_takes_it
             lambda when=when: run(["final-outreach-due"], now=when),
         )
         run(["final-outreach-due"], now=LATER)
-        path = list(StageTransition.objects.filter(account=pk).order_by("version").values_list("from_stage", "to_stage"))
+        path = list(
+            StageTransition.objects.filter(account=pk)
+            .order_by("version")
+            .values_list("from_stage", "to_stage")
+        )
         assert [to for _, to in path][-1] == Stage.AWAITING_FINAL_OUTREACH
-        assert all(before == after for (_, before), (after, _) in zip(path, path[1:], strict=False))
+        assert all(before == after for (_, before), (after, _) in pairwise(path))
         assert Task.objects.filter(account=pk).count() == Act.objects.filter(account=pk).count() == 1
 
 

@@ -51,6 +51,10 @@ NUMBERS: dict[str, Number] = {
     "missed_outreach_entry_days": Number(
         7, "days", "An account nobody has written to raises an alert later than this after it entered."
     ),
+    "large_invoice_from": Number(1000, "dollars", "A bill to come of this or more raises an alert."),
+    "large_invoice_times": Number(2, "times", "So does one this many times the last paid bill …"),
+    "large_invoice_least": Number(500, "dollars", "… if it is at least this."),
+    "large_invoice_days": Number(14, "days", "The alert comes this long before the bill is due."),
     "scope_bills_paid": Number(3, "bills", "More paid bills than this are out of scope.", handbook=True),
     "scope_sales_forecast": Number(
         2000, "dollars", "A first payment forecast at or above this goes to Sales.", handbook=True
@@ -94,6 +98,10 @@ class Numbers:
     final_outreach_gap_days: int
     missed_outreach_renewal_days: int
     missed_outreach_entry_days: int
+    large_invoice_from: int
+    large_invoice_times: int
+    large_invoice_least: int
+    large_invoice_days: int
     scope_bills_paid: int
     scope_sales_forecast: int
     scope_rolloff_days: int

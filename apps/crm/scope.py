@@ -117,13 +117,18 @@ TABLE: tuple[Row, ...] = (
 )
 
 
+# The row that makes an account a lead for Sales before its first payment.
+SALES_LEAD_ROW = 5
+
+
 def decided_row(numbers: Numbers) -> Case:
     """The number of the row that decides for an account (1 to 12), as an expression of a query."""
     rows = [When(row.where(numbers), then=Value(number)) for number, row in enumerate(TABLE[:-1], start=1)]
     return Case(*rows, default=Value(len(TABLE)), output_field=models.PositiveSmallIntegerField())
 
 
-def _dollars(amount: Decimal | None) -> str:
+def dollars(amount: Decimal | None) -> str:
+    """An amount for a sentence: "$2,000", "$100.01"; unknown is nothing."""
     return f"${amount or Decimal(0):,.2f}".removesuffix(".00")
 
 
@@ -135,8 +140,8 @@ def because(row: int, facts: Mapping[str, Any], numbers: Numbers) -> str:
         hand_picked=facts["hand_picked"].rstrip(".") + ".",
         bills_paid=facts["bills_paid"],
         sales_contact=" ".join(filter(None, contact)) or facts["sales_contact_email"],
-        forecast=_dollars(facts["forecast"]),
-        first_payment=_dollars(facts["forecast"] if facts["first_bill"] is None else facts["first_bill"]),
-        credit_use=_dollars(facts["credit_use"]),
+        forecast=dollars(facts["forecast"]),
+        first_payment=dollars(facts["forecast"] if facts["first_bill"] is None else facts["first_bill"]),
+        credit_use=dollars(facts["credit_use"]),
         plan_ends_on=facts["plan_ends_on"],
     )

@@ -86,7 +86,7 @@ class Act(models.Model):
     run = models.ForeignKey(Run, models.DB_CASCADE, null=True, blank=True, related_name="acts")
     playbook = models.CharField(max_length=40)
     account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="acts")
-    occasion = models.CharField(max_length=200)
+    occasion = models.CharField(max_length=300)
     at = models.DateTimeField()
     because = models.TextField(blank=True)
     transition = models.ForeignKey(

@@ -11,12 +11,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import F, Func, OuterRef, Q, Subquery, TextField, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Coalesce, Concat
 
+from apps.crm import scope
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import Stage, permitted
-from apps.crm.policy import Numbers
-from apps.playbooks.then import MoveWithTask, RaiseAlert, Row, Then
+from apps.crm.policy import NUMBERS, Numbers
+from apps.playbooks import billing
+from apps.playbooks.then import MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Then, how_far
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,27 @@ ENTRY = Once(
         .values("pk")[:1]
     ),
 )
+ACCOUNT = Once("account", "an account, ever", F("pk"))
+BILL = Once("bill", "a bill", F("bill__external_id"))
+BILL_PERIOD = Once(
+    "period",
+    "a bill period",
+    Func(
+        Coalesce("renewal_anchor_on", "due"),
+        Value("YYYY-MM-DD"),
+        function="to_char",
+        output_field=TextField(),
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Playbook:
     """Something that happens by itself. ``who`` finds the accounts it is for on the team's today.
 
-    ``whom`` says the same in words; ``because`` says in a line why it acts on one of them; ``numbers`` names the policy it depends on, and
-    ``facts`` the columns of ``who`` that its sentences read beside those of every ``Row``.
+    ``whom`` says the same in words; ``because`` says in a line why it acts on one of them; ``numbers`` names the
+    policy it depends on, and ``facts`` the columns of ``who`` that its sentences read beside those of every ``Row``.
+    ``tend`` brings up to date what it made earlier, before it looks for whom it is for.
     """
 
     name: str
@@ -68,13 +83,7 @@ class Playbook:
     then: Then
     numbers: tuple[str, ...]
     facts: tuple[str, ...] = ()
-
-
-def how_far(day: date, today: date) -> str:
-    """How far a day is, in words: "today", "tomorrow", "in 10 days", "3 days ago"."""
-    days = (day - today).days
-    near = {0: "today", 1: "tomorrow", -1: "yesterday"}
-    return near.get(days) or (f"in {days} days" if days > 0 else f"{-days} days ago")
+    tend: Callable[[Numbers], None] = lambda numbers: None
 
 
 def _awaiting_final_outreach(numbers: Numbers) -> Any:
@@ -123,9 +132,50 @@ def _alert_text(row: Row, numbers: Numbers) -> str:
     return f"Nobody has written to them yet; the account {verb} on {day}."
 
 
+def _decided(outcome: scope.Outcome, numbers: Numbers, *rows: int) -> Any:
+    """Accounts outside the pipeline for which the decision table gives this outcome today, by any of ``rows``."""
+    wanted = [number for number, row in enumerate(scope.TABLE, start=1) if row.outcome == outcome]
+    outside = Account.objects.filter(stage=Stage.OUTSIDE)
+    return outside.with_scope_row(numbers).filter(row__in=rows or wanted)
+
+
+def _in_scope(row: Row, numbers: Numbers) -> str:
+    return scope.because(row.row, {name: getattr(row, name) for name in scope.FACTS}, numbers)
+
+
+def _decide_anew(numbers: Numbers) -> None:
+    """Decide on every account whose facts have changed, or that was not looked at today."""
+    Account.objects.to_decide(numbers.today).decide(numbers, now=numbers.now)
+
+
 PLAYBOOKS: dict[str, Playbook] = {
     playbook.name: playbook
     for playbook in (
+        Playbook(
+            name="enter-pipeline",
+            says="An account that the scope table calls ours enters the pipeline, owned by nobody yet.",
+            whom="accounts outside the pipeline that the scope table decides are ours",
+            who=lambda numbers: _decided(scope.Outcome.OURS, numbers),
+            once=ACCOUNT,
+            because=_in_scope,
+            then=MoveOnly(Stage.NEW),
+            numbers=tuple(name for name in NUMBERS if name.startswith("scope_")),
+            facts=("row", *scope.FACTS),
+            tend=_decide_anew,
+        ),
+        Playbook(
+            name="sales-lead",
+            says="A first payment forecast so high that it is Sales’s to talk to them.",
+            whom="accounts outside the pipeline whose first payment is forecast at or above the limit",
+            who=lambda numbers: _decided(scope.Outcome.SALES, numbers, scope.SALES_LEAD_ROW).filter(
+                referred_at__isnull=True
+            ),
+            once=ACCOUNT,
+            because=_in_scope,
+            then=Refer(),
+            numbers=("scope_sales_forecast",),
+            facts=("row", *scope.FACTS),
+        ),
         Playbook(
             name="final-outreach-due",
             says="The bill renews soon: one last check with the customer, then the onboarding is wrapped up.",
@@ -153,6 +203,36 @@ PLAYBOOKS: dict[str, Playbook] = {
                 "alert_owner",
                 "time_zone",
             ),
+        ),
+        Playbook(
+            name="failed-payment",
+            says="A bill could not be collected: offer help with volume and billing.",
+            whom="accounts in an open stage, 6a or 6b with an open bill that was tried in vain",
+            who=billing.payment_failed,
+            once=BILL,
+            because=billing.why_failed,
+            then=RaiseAlert(billing.failed_text, attempts=lambda row: row.attempts),
+            numbers=("alert_owner",),
+            facts=("bill_name", "amount", "attempts"),
+            tend=billing.tend_failed_payments,
+        ),
+        Playbook(
+            name="large-invoice",
+            says="A large bill is on its way: touch base so that it is no surprise.",
+            whom="accounts in an open stage, 6a or 6b whose next bill, or else its forecast, is large and due soon",
+            who=billing.invoice_is_large,
+            once=BILL_PERIOD,
+            because=billing.why_large,
+            then=RaiseAlert(billing.large_text),
+            numbers=(
+                "large_invoice_from",
+                "large_invoice_times",
+                "large_invoice_least",
+                "large_invoice_days",
+                "alert_owner",
+            ),
+            facts=("amount", "due", "last_paid", "last_three"),
+            tend=billing.tend_large_invoices,
         ),
     )
 }

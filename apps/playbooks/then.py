@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from apps.crm.models import Account, Alert, Task, User
@@ -25,6 +25,15 @@ class Row(Protocol):
     renewal_on: Any
     entered_at: Any
     occasion: str
+
+    def __getattr__(self, fact: str) -> Any: ...
+
+
+def how_far(day: date, today: date) -> str:
+    """How far a day is, in words: "today", "tomorrow", "in 10 days", "3 days ago"."""
+    days = (day - today).days
+    near = {0: "today", 1: "tomorrow", -1: "yesterday"}
+    return near.get(days) or (f"in {days} days" if days > 0 else f"{-days} days ago")
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,38 @@ class MoveWithTask:
 
 
 @dataclass(frozen=True)
+class MoveOnly:
+    """Move the accounts, and no more."""
+
+    to: Stage
+
+    @property
+    def says(self) -> str:
+        return f"moves it to “{self.to.label}”"
+
+    def __call__(self, batch: Batch) -> Mapping[int, int]:
+        accounts = Account.objects.filter(pk__in=[row.pk for row in batch.rows])
+        return accounts.move_all(self.to, now=batch.numbers.now, cause=batch.cause, reasons=batch.because)
+
+
+@dataclass(frozen=True)
+class Refer:
+    """Note on the accounts that Sales was told of them."""
+
+    to: Stage | None = None
+    says: str = "notes on the account that it is a lead for Sales"
+
+    def __call__(self, batch: Batch) -> Mapping[int, int]:
+        Account.objects.filter(pk__in=[row.pk for row in batch.rows]).update(referred_at=batch.numbers.now)
+        return {}
+
+
+@dataclass(frozen=True)
 class RaiseAlert:
     """Raise an alert of the playbook's kind about the occasion, to whom the policy names or the account's owner."""
 
     text: Callable[[Row, Numbers], str]
+    attempts: Callable[[Row], int] = lambda row: 0
     to: Stage | None = None
     says: str = "raises an alert for the alert owner, else the account's owner, else all leads"
 
@@ -107,6 +144,7 @@ class RaiseAlert:
                     kind=batch.playbook,
                     subject=row.occasion,
                     text=self.text(row, numbers),
+                    attempts=self.attempts(row),
                     assignee_id=alert_owner[0] if alert_owner else row.assignee_id,
                     raised_at=numbers.now,
                 )

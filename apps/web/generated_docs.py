@@ -73,8 +73,8 @@ def pipeline() -> str:
         "",
         "## Diagram",
         "",
-        f"The dot is “outside the pipeline”. A move made from more than {FROM_ANYWHERE} stages is drawn once, from “any "
-        "stage”; the table below has each of its pairs.",
+        f"The dot is “outside the pipeline”. A move made from more than {FROM_ANYWHERE} stages is drawn once, from "
+        "“any stage”; the table below has each of its pairs.",
         "",
         *_diagram(),
         "",

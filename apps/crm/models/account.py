@@ -21,7 +21,7 @@ from apps.crm.models.scoping import ScopedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
-from apps.crm.pipeline import OPEN, Stage
+from apps.crm.pipeline import ONBOARDED, OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import Outcome
 
@@ -63,6 +63,10 @@ def _call_ahead(numbers: Numbers) -> Exists:
 class AccountQuerySet(ScopedQuerySet):
     def in_open_stages(self) -> AccountQuerySet:
         return self.filter(stage__in=OPEN)
+
+    def served(self) -> AccountQuerySet:
+        """Accounts we look after: in an open stage, or onboarded (6a, 6b)."""
+        return self.filter(stage__in=(*OPEN, *ONBOARDED))
 
     def renewing_within(self, days: int, *, today: date) -> AccountQuerySet:
         """Accounts whose next bill renews today or in up to ``days`` days."""

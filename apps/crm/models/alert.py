@@ -23,6 +23,8 @@ class AlertKind:
 # A kind is the name of the playbook that raises it.
 ALERT_KINDS: dict[str, AlertKind] = {
     "missed-outreach": AlertKind("Outreach missed", stages=(Stage.NEW,)),
+    "failed-payment": AlertKind("Payment failed"),
+    "large-invoice": AlertKind("Large invoice"),
 }
 
 
@@ -46,8 +48,8 @@ class Alert(models.Model):
     """Something about an account that wants a person now. Raised by a playbook, one open a subject."""
 
     account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="alerts")
-    kind = models.CharField(max_length=40, choices=[(name, kind.label) for name, kind in ALERT_KINDS.items()])
-    subject = models.CharField(max_length=200, blank=True, help_text="What it is about, such as a bill's id.")
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=300, blank=True, help_text="What it is about, such as a bill's id.")
     text = models.TextField()
     attempts = models.PositiveIntegerField(default=0)
     assignee = models.ForeignKey(
@@ -100,7 +102,7 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.text}"
+        return f"{ALERT_KINDS[self.kind].label}: {self.text}"
 
     def acknowledge(self, *, by: User, now: datetime) -> bool:
         """Say that somebody is on it; False when it was resolved or acknowledged before."""

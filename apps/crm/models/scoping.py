@@ -38,11 +38,11 @@ class ScopeDecision(models.Model):
 class ScopedQuerySet(MovableQuerySet):
     """Accounts, as far as deciding on them goes."""
 
-    def with_scope_row(self, numbers: Numbers) -> models.QuerySet[Any]:
+    def with_scope_row(self, numbers: Numbers) -> Any:
         """Accounts with the row of the decision table that holds for them on ``numbers.today``."""
         return self.annotate(row=decided_row(numbers))
 
-    def to_decide(self, today: date) -> models.QuerySet[Any]:
+    def to_decide(self, today: date) -> Any:
         """Accounts whose facts have changed since they were looked at, or that were not looked at today."""
         return self.filter(Q(decided_on__isnull=True) | Q(decided_on__lt=today))
 
@@ -74,20 +74,26 @@ class ScopedQuerySet(MovableQuerySet):
                 if (sentence := because(row["row"], row, numbers)) != row["route"]
                 or row["row"] != row["scope_row"]
             ]
-            ScopeDecision.objects.bulk_create(decisions, batch_size=1_000)
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    """
-                    UPDATE crm_account account SET scope = made.outcome, scope_row = made.row, route = made.because
-                    FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[]) AS made (id, outcome, row, because)
-                    WHERE made.id = account.id
-                    """,
-                    [
-                        [decision.account_id for decision in decisions],
-                        [str(decision.outcome) for decision in decisions],
-                        [decision.row for decision in decisions],
-                        [decision.because for decision in decisions],
-                    ],
-                )
+            if decisions:
+                ScopeDecision.objects.bulk_create(decisions, batch_size=1_000)
+                _take_over(decisions)
             self.model.objects.filter(pk__in=ids).update(decided_on=numbers.today)
         return len(decisions)
+
+
+def _take_over(decisions: list[ScopeDecision]) -> None:
+    """Write the decisions on their accounts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE crm_account account SET scope = made.outcome, scope_row = made.row, route = made.because
+            FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[]) AS made (id, outcome, row, because)
+            WHERE made.id = account.id
+            """,
+            [
+                [decision.account_id for decision in decisions],
+                [str(decision.outcome) for decision in decisions],
+                [decision.row for decision in decisions],
+                [decision.because for decision in decisions],
+            ],
+        )

@@ -22,7 +22,7 @@ from apps.web.rights import needs
 from config.celery import app
 
 TICK = timedelta(seconds=app.conf.beat_schedule["playbooks-tick"]["schedule"])
-SCHEDULE = "Every minute" if TICK == timedelta(minutes=1) else f"Every {TICK.total_seconds():g} seconds"
+SCHEDULE = "Every minute" if timedelta(minutes=1) == TICK else f"Every {TICK.total_seconds():g} seconds"
 SHOWN = 50
 RUNS_SHOWN = 20
 # A page does not wait longer than this; the clock does what is left.
@@ -141,7 +141,9 @@ def _acts(request: HttpRequest, name: str) -> dict[str, Any]:
             {
                 "at": _moment(act.at, request),
                 "account": act.account,
-                "because": f"Left alone until the next renewal, says {act.by}" if act.skipped else act.because,
+                "because": f"Left alone until the next renewal, says {act.by}"
+                if act.skipped
+                else act.because,
             }
             for act in page[:SHOWN]
         ],
