@@ -72,7 +72,7 @@ def test_a_page_shows_whom_it_would_act_on_its_numbers_and_writes_nothing(client
     assert "Accounts await their final outreach this long before the renewal." in page
     assert "It has acted on nobody yet." in page
     assert (snapshot(here), snapshot(held)) == before
-    assert not (Run.objects.exists() or Act.objects.exists() or Switch.objects.exists())
+    assert Run.objects.count() + Act.objects.count() + Switch.objects.count() == 0
 
 
 def test_a_page_shows_the_first_fifty_and_counts_them_all(client):
@@ -123,7 +123,9 @@ def test_a_page_shows_failures_with_the_account_or_without_it_once_erased(client
     assert "Brokers" not in gone
 
 
-@pytest.mark.parametrize("query", ["?run=x", "?before=-1", "?run=99999999999999999999", "?before=%00", "?run=²"])
+@pytest.mark.parametrize(
+    "query", ["?run=x", "?before=-1", "?run=99999999999999999999", "?before=%00", "?run=²"]
+)
 def test_a_broken_query_string_shows_the_page(client, query):
     as_(client, "viewer")
     assert client.get(ADDRESS + query).status_code == 200
@@ -145,7 +147,7 @@ def test_only_leads_steer(client, role, action):
     before = snapshot(here)
     assert client.post(f"{ADDRESS}{action}/", {"account": here.pk}).status_code == 403
     assert snapshot(here) == before
-    assert not (Switch.objects.exists() or Act.objects.exists())
+    assert Switch.objects.count() + Act.objects.count() == 0
     page = read(client, ADDRESS)
     assert not any(word in page for word in ("Pause", "Run now", "Skip until"))
 

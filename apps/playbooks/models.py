@@ -83,9 +83,12 @@ class Run(models.Model):
 class Act(models.Model):
     """A playbook has acted on an account for an occasion, or is to leave it alone for that. Once, for good."""
 
-    run = models.ForeignKey(Run, models.DB_CASCADE, null=True, blank=True, related_name="acts")
+    run = models.ForeignKey(
+        Run, models.DB_CASCADE, null=True, blank=True, related_name="acts", db_index=False
+    )
     playbook = models.CharField(max_length=40)
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="acts")
+    # The indexes below begin with these two: none of their own beside them.
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="acts", db_index=False)
     occasion = models.CharField(max_length=300)
     at = models.DateTimeField()
     because = models.TextField(blank=True)
@@ -126,7 +129,7 @@ class SwitchQuerySet(models.QuerySet[Any]):
     def ran(self, playbooks: Sequence[str], *, now: datetime) -> None:
         """Note, in one statement for all, that these playbooks have run."""
         self.bulk_create(
-            [Switch(playbook=name, last_run_at=now) for name in sorted(playbooks)],
+            (self.model(playbook=name, last_run_at=now) for name in sorted(playbooks)),
             update_conflicts=True,
             unique_fields=["playbook"],
             update_fields=["last_run_at"],

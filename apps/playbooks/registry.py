@@ -67,11 +67,12 @@ BILL_PERIOD = Once(
 
 @dataclass(frozen=True)
 class Playbook:
-    """Something that happens by itself. ``who`` finds the accounts it is for on the team's today.
+    """Something that happens by itself.
 
-    ``whom`` says the same in words; ``because`` says in a line why it acts on one of them; ``numbers`` names the
-    policy it depends on, and ``facts`` the columns of ``who`` that its sentences read beside those of every ``Row``.
-    ``tend`` brings up to date what it made earlier, before it looks for whom it is for.
+    ``who`` finds the accounts it is for on the team's today, ``whom`` says so in words, ``because`` says in a line
+    why it acts on one of them. ``numbers`` names the policy it depends on, and ``facts`` the columns of ``who``
+    that its sentences read beside those of every ``Row``. ``tend`` brings up to date what it made earlier, before it
+    looks for whom it is for.
     """
 
     name: str

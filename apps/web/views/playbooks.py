@@ -22,7 +22,7 @@ from apps.web.rights import needs
 from config.celery import app
 
 TICK = timedelta(seconds=app.conf.beat_schedule["playbooks-tick"]["schedule"])
-SCHEDULE = "Every minute" if timedelta(minutes=1) == TICK else f"Every {TICK.total_seconds():g} seconds"
+SCHEDULE = {60: "Every minute"}.get(TICK.seconds, f"Every {TICK.seconds} seconds")
 SHOWN = 50
 RUNS_SHOWN = 20
 # A page does not wait longer than this; the clock does what is left.

@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 )
         if failed := sum(result.failed for result in results):
             raise CommandError(
-                f"Failed on {failed} accounts; the others are done. It is tried again next time."
+                f"Accounts it failed on: {failed}. The others are done; these are tried again next time."
             )
 
     @contextmanager
