@@ -19,6 +19,7 @@ app.autodiscover_tasks(related_name="jobs")
 app.conf.beat_schedule = {
     "heartbeat": {"task": "config.celery.heartbeat", "schedule": 15.0, "options": {"expires": 14}},
     "playbooks-tick": {"task": "apps.playbooks.jobs.tick", "schedule": 60.0, "options": {"expires": 55}},
+    "imports": {"task": "apps.intake.jobs.run_import", "schedule": 5.0, "options": {"expires": 4}},
 }
 
 # Seconds since the epoch when beat last sent and a worker last ran; a key that is gone means "away".

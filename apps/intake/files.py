@@ -10,6 +10,8 @@ from typing import IO
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_ROWS = 50_000
+MOST_COLUMNS = 200
+LONGEST_HEADER = 200
 DELIMITERS = ",;\t"
 
 # How a file that is no CSV begins, and what to say of it.
@@ -46,14 +48,17 @@ class Table:
         self._file = file
         if sentence := _refused(file):
             raise Unusable(sentence)
-        with self._open() as stream:
-            self.delimiter = _delimiter(stream.readline())
+        try:
+            with self._open() as stream:
+                self.delimiter = _delimiter(stream.readline())
+        except UnicodeDecodeError:
+            raise _not_utf8(file) from None
         header = next(self._cells(), None)
         if header is None:
             raise Unusable("The file is empty.")
         self._header_ends, cells = header
         self.header = [cell.strip() or f"Column {place}" for place, cell in enumerate(cells, 1)]
-        _once_each(self.header)
+        _usable(self.header)
 
     def lines(self) -> Iterator[Line]:
         """The rows after the header, blank ones passed over. Raises ``Unusable`` where reading stops."""
@@ -93,9 +98,7 @@ class Table:
             except csv.Error as error:
                 raise _unreadable(error, reader.line_num) from None
             except UnicodeDecodeError:
-                raise Unusable(
-                    "The file is not UTF-8 after this line: save it as CSV, UTF-8.", reader.line_num
-                ) from None
+                raise _not_utf8(self._file) from None
 
 
 def _refused(file: bytes) -> str:
@@ -111,17 +114,30 @@ def _refused(file: bytes) -> str:
     return ""
 
 
+def _not_utf8(file: bytes) -> Unusable:
+    try:
+        file.decode()
+    except UnicodeDecodeError as error:
+        line = len(file[: error.start].splitlines())
+        return Unusable("The file is not UTF-8 here: save it as CSV, UTF-8.", line)
+    raise AssertionError("This is UTF-8.")
+
+
 def _delimiter(header: str) -> str:
     """The one of comma, semicolon and tab that stands most often in the header, outside quotes."""
     bare = "".join(header.split('"')[::2])
     return max(DELIMITERS, key=bare.count)
 
 
-def _once_each(header: list[str]) -> None:
+def _usable(header: list[str]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise Unusable(f"The file has more than {MOST_COLUMNS} columns.", 1)
     seen: set[str] = set()
     for name in header:
+        if "\x00" in name or len(name) > LONGEST_HEADER:
+            raise Unusable(f"The name of column {len(seen) + 1} is too long or holds a NUL character.", 1)
         if name.casefold() in seen:
-            raise Unusable(f"The column “{name[:100]}” stands in the header twice.", 1)
+            raise Unusable(f"The column “{name}” stands in the header twice.", 1)
         seen.add(name.casefold())
 
 

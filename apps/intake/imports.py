@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 
-from apps.crm.fields import Problem
+from apps.crm.fields import Problem, shown
 from apps.crm.models import Account, User
 from apps.intake.columns import suggested
 from apps.intake.files import Table, Unusable
@@ -110,7 +110,7 @@ class Import(models.Model):
     def upload(cls, file_name: str, file: bytes, *, by: User, now: datetime) -> Import:
         """Keep a file with its suggested mapping and its preview. Raises ``Unusable`` and then keeps nothing."""
         table = Table(file)
-        made = cls(file_name=file_name[:200], file=file, by=by, created_at=now, header=table.header)
+        made = cls(file_name=shown(file_name), file=file, by=by, created_at=now, header=table.header)
         made.mapping = suggested(table.header)
         made.rows = table.count()
         made.outcome = _previewed(table, made.mapping, now)
@@ -125,6 +125,10 @@ class Import(models.Model):
     @cached_property
     def still_held(self) -> int:
         return Account.objects.filter(held_by=self.hold).count()
+
+    @property
+    def over(self) -> bool:
+        return self.state in (self.State.DONE, self.State.FAILED)
 
     @property
     def confirmable(self) -> bool:

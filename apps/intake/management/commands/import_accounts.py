@@ -11,12 +11,14 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from apps.crm.fields import Problem
+from apps.crm.fields import Problem, shown
 from apps.crm.pipeline import Stage
 from apps.intake.columns import suggested
 from apps.intake.files import Table, Unusable
 from apps.intake.imports import Import, error_as_json
 from apps.intake.loading import Outcome, preview, take_in
+from apps.playbooks.engine import run
+from apps.playbooks.registry import PLAYBOOKS
 
 
 class Command(BaseCommand):
@@ -39,6 +41,8 @@ class Command(BaseCommand):
                 outcome = preview(table, mapping, now=timezone.now())
             else:
                 outcome = _import(file.name, content, table, mapping, held=not run_playbooks)
+            if run_playbooks and not dry_run and not outcome.errors:
+                run([*PLAYBOOKS], now=timezone.now())
         except OSError as error:
             outcome, mapping = _unusable(f"{file} cannot be read: {error.strerror}."), {}
         except Unusable as error:
@@ -54,7 +58,7 @@ def _import(name: str, content: bytes, table: Table, mapping: dict[str, str], *,
     now = timezone.now()
     with transaction.atomic():
         made = Import.objects.create(
-            file_name=name[:200],
+            file_name=shown(name),
             file=content,
             header=table.header,
             mapping=mapping,
