@@ -295,9 +295,6 @@ class Report:
             cursor.execute(_insert(), {**_defaults(), **values})
             created = dict(cursor.fetchall())
             cursor.execute(_FIND)
-            cursor.execute(
-                "UPDATE reported SET created = true WHERE account_id = ANY(%s)", [list(created.values())]
-            )
             cursor.execute(_LOCK)
             cursor.execute(_MARK_CHANGED)
             updated = cursor.rowcount
@@ -377,8 +374,12 @@ def _insert() -> str:
         "payment_risk_by_id": "CASE WHEN payment_risk <> '' THEN %(by)s::bigint END",
     }
     columns = {column: said.get(column, f"%({column})s") for column in _defaults()}
-    return (
-        f"INSERT INTO crm_account ({', '.join(columns)}) SELECT {', '.join(columns.values())}"
-        " FROM reported WHERE account_id IS NULL ORDER BY external_id"
-        " ON CONFLICT (external_id) DO NOTHING RETURNING external_id, id"
-    )
+    return f"""
+        WITH made AS (
+            INSERT INTO crm_account ({", ".join(columns)}) SELECT {", ".join(columns.values())}
+            FROM reported WHERE account_id IS NULL ORDER BY external_id
+            ON CONFLICT (external_id) DO NOTHING RETURNING external_id, id
+        )
+        UPDATE reported SET account_id = made.id, created = true
+        FROM made WHERE made.external_id = reported.external_id RETURNING made.external_id, made.id
+    """

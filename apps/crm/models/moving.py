@@ -375,7 +375,7 @@ class MovableQuerySet(models.QuerySet[Any]):
                                        THEN %(via)s::jsonb ->> row.to_stage ELSE engaged_via END,
                     intro_call_completed_at = CASE WHEN row.to_stage = ANY(%(after_intro)s) THEN row.at END
                 FROM crm_stagetransition row
-                WHERE row.id = ANY(%(rows)s) AND row.account_id = account.id
+                WHERE row.id = ANY(%(rows)s::bigint[]) AND row.account_id = account.id
                 """,
                 {
                     "engaged": [str(stage) for stage in REACHED_BY_ENGAGEMENT],
