@@ -1,8 +1,14 @@
 """What every test stands on. Servers come from `make test`, or from any DATABASE_URL and REDIS_URL."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from celery import current_app
 from django.conf import settings
+
+from config.celery import redis_client
+from config.embedded.servers import throw_away
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,3 +25,18 @@ def _empty_cache() -> None:
     from django.core.cache import cache
 
     cache.clear()
+
+
+@pytest.fixture(scope="session")
+def _valkey_of_our_own() -> Iterator[str]:
+    with throw_away(postgres=False, valkey=True) as variables:
+        yield variables["REDIS_URL"]
+
+
+@pytest.fixture
+def valkey(_valkey_of_our_own: str, settings: Any) -> str:
+    """An empty broker's server that belongs to this test alone; gives its address."""
+    settings.REDIS_URL = _valkey_of_our_own
+    with redis_client() as broker:
+        broker.flushall()
+    return _valkey_of_our_own

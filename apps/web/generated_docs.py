@@ -9,7 +9,7 @@ from apps.crm.policy import NUMBERS
 
 HEAD = "<!-- Written by `manage.py docs`. Do not edit: `make check` compares it with the code. -->"
 # A move made from nearly everywhere would hide the others: the diagram draws it from one place.
-FROM_ANYWHERE = 6
+FROM_ANYWHERE = 8
 
 
 def _table(head: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -17,22 +17,22 @@ def _table(head: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
     return [f"| {head} |", "|" + " --- |" * len(columns), *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def _by_name() -> dict[tuple[str, Stage], list[Move]]:
-    """The moves, those of one name and target together."""
+def _by_label() -> dict[tuple[str, Stage], list[Move]]:
+    """The moves, those of one label and target together."""
     found: dict[tuple[str, Stage], list[Move]] = {}
     for move in MOVES.values():
-        found.setdefault((move.method, move.target), []).append(move)
+        found.setdefault((move.label, move.target), []).append(move)
     return found
 
 
 def _diagram() -> list[str]:
     lines = ["```mermaid", "stateDiagram-v2", '    state "any stage" as anywhere']
     lines += [f'    state "{stage.label}" as {stage}' for stage in STAGES]
-    for (_, target), moves in _by_name().items():
+    for (label, target), moves in _by_label().items():
         sources = ["anywhere"] if len(moves) > FROM_ANYWHERE else [move.source or "[*]" for move in moves]
         if "anywhere" in sources and any(not move.source for move in moves):
             sources.append("[*]")
-        lines += [f"    {source} --> {target}: {moves[0].label}" for source in sources]
+        lines += [f"    {source} --> {target}: {label}" for source in sources]
     return [*lines, "```"]
 
 
