@@ -30,8 +30,10 @@ def test_generated_pages_are_current():
 
 
 def test_a_stale_page_is_named_and_nothing_is_written(tmp_path, settings, capsys):
+    (tmp_path / ".env.example").write_text("# Says what.\nNAME=value\n")
     settings.BASE_DIR = tmp_path
     call_command("docs")
+    assert "| `NAME` | `value` | Says what. |" in (tmp_path / "docs/settings.md").read_text()
     (tmp_path / "docs/policy.md").write_text("old")
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:

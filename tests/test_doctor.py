@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from apps.crm import demo
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import Stage
+from apps.playbooks.models import Switch
+from apps.playbooks.registry import PLAYBOOKS
 from apps.web import doctor
 from config.celery import redis_client
-from tests.factories import NOW, account
+from tests.factories import NOW, account, user
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +125,18 @@ def test_a_count_kept_wrong_is_found_and_left_alone():
     here.refresh_from_db()
     assert here.notes_count == 7
     assert StageTransition.objects.count() == 1
+
+
+def test_a_playbook_that_has_stood_still_is_bad_and_a_paused_one_is_not():
+    late = min(PLAYBOOKS)
+    assert len(bad(doctor.backlog)) == len(PLAYBOOKS)
+    now = timezone.now()
+    Switch.objects.ran([*PLAYBOOKS], now=now)
+    assert bad(doctor.backlog) == []
+    Switch.objects.ran([late], now=now - timedelta(hours=1))
+    assert [said.partition(" ran")[0] for said in bad(doctor.backlog)] == [f"playbook {late}"]
+    Switch.objects.turn(late, paused=True, by=user("lead"), now=now)
+    assert bad(doctor.backlog) == []
 
 
 def test_the_clocks_agree():

@@ -20,7 +20,7 @@ def markdown() -> str:
 
 def _section(playbook: Playbook) -> str:
     numbers = "\n".join(
-        f"| `{name}` | {NUMBERS[name].default or 'nobody'} | {NUMBERS[name].unit} | {NUMBERS[name].says} |"
+        f"| `{name}` | {'nobody' if NUMBERS[name].default == '' else NUMBERS[name].default} | {NUMBERS[name].unit} | {NUMBERS[name].says} |"
         for name in playbook.numbers
     )
     return f"""## {playbook.name}

@@ -11,13 +11,18 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from apps.crm.models import Account, User
+from apps.playbooks.models import Switch
+from apps.playbooks.registry import PLAYBOOKS
 from apps.web import health
 from config.celery import redis_client
 
 LOWEST_POSTGRES = 15
 CLOCK_SECONDS = 2
+# Beat ticks every minute; three that were missed are no accident.
+LONGEST_TICK = 180
 
 # Accounts that stand elsewhere than their ledger leads, or whose rows leave a hole or do not meet.
 NOT_REPLAYED = """
@@ -101,6 +106,17 @@ def heartbeats() -> Iterator[tuple[bool, str]]:
         yield health.is_recent(age), f"{name} {said}"
 
 
+def backlog() -> Iterator[tuple[bool, str]]:
+    ran = dict(Switch.objects.values_list("playbook", "last_run_at"))
+    paused, now = Switch.objects.paused(), timezone.now()
+    for name in [name for name in PLAYBOOKS if name not in paused]:
+        age = (now - ran[name]).total_seconds() if ran.get(name) else None
+        said = "has not run yet" if age is None else f"ran {age:.0f} s ago"
+        yield age is not None and age < LONGEST_TICK, f"playbook {name} {said}"
+    if paused:
+        yield True, f"paused: {', '.join(sorted(paused))}"
+
+
 def clock() -> Iterator[tuple[bool, str]]:
     before = time.time()
     there = float(_ask("SELECT extract(epoch FROM clock_timestamp())"))
@@ -126,6 +142,7 @@ CHECKS: dict[str, Callable[[], Iterator[tuple[bool, str]]]] = {
     "broker": broker,
     "secrets": secrets,
     "alive": heartbeats,
+    "backlog": backlog,
     "clock": clock,
     "ledger": ledger,
     "counts": counts,

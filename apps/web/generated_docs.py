@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from django.conf import settings
+
 from apps.crm.pipeline import CLOSED, MOVES, STAGES, TOO_LONG_AFTER, Move, Stage
 from apps.crm.policy import NUMBERS
+from apps.playbooks.docs import markdown
 
 HEAD = "<!-- Written by `manage.py docs`. Do not edit: `make check` compares it with the code. -->"
 # A move made from nearly everywhere would hide the others: the diagram draws it from one place.
@@ -120,7 +123,42 @@ def policy() -> str:
     return "\n".join(lines) + "\n"
 
 
+def playbooks() -> str:
+    """docs/playbooks.md: what happens by itself."""
+    return f"{HEAD}\n\n{markdown()}"
+
+
+def settings_page() -> str:
+    """docs/settings.md: what the environment may hold, as `.env.example` says it."""
+    lines = [
+        HEAD,
+        "",
+        "# Settings",
+        "",
+        "Each comes from the environment, or for a secret from the file that `NAME_FILE` names; "
+        "[.env.example](../.env.example) is a file to start from.",
+        "",
+        *_table("Name | Default or example | Says", _setting_rows()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _setting_rows() -> Iterable[tuple[str, ...]]:
+    said: list[str] = []
+    for line in (settings.BASE_DIR / ".env.example").read_text(encoding="utf-8").splitlines():
+        name, is_setting, value = line.partition("=")
+        if line.startswith("#"):
+            said.append(line.removeprefix("# "))
+        elif is_setting:
+            yield f"`{name}`", f"`{value}`" if value else "", " ".join(said)
+            said = []
+        else:
+            said = []
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/pipeline.md": pipeline,
+    "docs/playbooks.md": playbooks,
     "docs/policy.md": policy,
+    "docs/settings.md": settings_page,
 }
