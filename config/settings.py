@@ -58,7 +58,7 @@ INSTALLED_APPS = [
     "apps.playbooks",
     "apps.intake",
     "apps.web",
-    "django.contrib.admin",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,7 +5,6 @@ from datetime import timedelta
 from threading import Barrier, Thread
 
 import pytest
-from django.core.cache import cache
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,7 +15,7 @@ from apps.crm.pipeline import STAGES, Stage, refusal
 from apps.intake.api import door
 from apps.intake.tokens import ApiToken, IdempotentAnswer
 from tests.factories import NOW, account, in_days, snapshot, user, with_facts
-from tests.test_pipeline import FACTS, expected
+from tests.test_pipeline import FACTS, PERMITTED, expected
 
 S = Stage
 
@@ -254,26 +253,18 @@ def test_a_field_that_is_not_known_is_refused_by_name(api, path, body):
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=0",
-        "limit=201",
-        "limit=x",
-        "limit=",
-        "cursor=x",
-        "cursor=%C3%A9",
-        "cursor=a:b:c",
-        "cursor=%00",
-        "stage=9",
-        "q=%00",
-        "q=" + "x" * 10000,
-        "owner=%00",
-        "owner=9",
-        "label=none",
-        "renews=soon",
-        "page=2",
-        "sort=password",
-        "plan=gold",
-        "alert=unheard-of",
-        "stage=new&stage=9",
+        *(
+            "limit=0",
+            "limit=201",
+            "limit=x",
+            "limit=",
+            "cursor=x",
+            "cursor=%C3%A9",
+            "cursor=a:b:c",
+            "cursor=%00",
+        ),
+        *("stage=9", "stage=new&stage=9", "q=%00", "q=" + "x" * 10_000, "owner=%00", "owner=9", "label=none"),
+        *("renews=soon", "page=2", "sort=password", "plan=gold", "alert=unheard-of"),
     ],
     ids=lambda query: query[:20],
 )
@@ -487,11 +478,17 @@ def test_a_thousand_accounts_go_in_at_once(api):
 # Moves
 
 
+def telling_facts(source):
+    """Every mix of facts where a move from here hangs on one, else the two ends."""
+    hangs = any(" " in who for (start, _), who in PERMITTED.items() if start == source)
+    return FACTS if hangs else [FACTS[0], FACTS[-1]]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("source", Stage, ids=lambda stage: stage.number)
 def test_every_pair_is_permitted_or_refused_from_the_api_as_the_table_says(source):
     api = Api(user("specialist"))
-    for facts in FACTS:
+    for facts in telling_facts(source):
         here = with_facts(source, **facts)
         before = snapshot(here)
         address = f"/accounts/{here.external_id}"
@@ -807,18 +804,16 @@ def test_of_eight_that_send_the_same_post_at_once_one_is_done():
 
 
 def test_without_redis_nobody_is_throttled(api, settings, monkeypatch):
-    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:1/0"}}
+    settings.CACHES = {
+        "default": {"BACKEND": "config.cache.TolerantRedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    }
     monkeypatch.setattr(door, "A_MINUTE", 3)
     assert [api.get("/alerts").status_code for _ in range(5)] == [200] * 5
 
 
 def test_a_token_that_asks_too_often_is_told_when_to_come_back(api, monkeypatch):
-    if cache.add("tests:redis", 1, 10) is True and cache.get("tests:redis") is None:
-        pytest.skip("no Redis to count in")
     monkeypatch.setattr(door.time, "time", lambda: 1_800_000_030.5)
     monkeypatch.setattr(door, "A_MINUTE", 3)
-    for held in ApiToken.objects.all():
-        cache.delete(f"api:{held.pk}:30000000")
     assert [api.get("/alerts").status_code for _ in range(3)] == [200] * 3
     answer = api.get("/alerts")
     assert_error(answer, 429, "too_many_requests")

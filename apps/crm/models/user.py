@@ -110,5 +110,12 @@ class User(AbstractUser):
         """Whether this person may do what ``right`` names. The only question ever asked about roles."""
         return self.is_active and not self.roles.isdisjoint(RIGHTS[right])
 
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """What Django's admin asks: whoever may use it may do there whatever it offers."""
+        return self.may("admin")
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.may("admin")
+
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         raise models.ProtectedError("Deactivate people instead of deleting them.", {self})

@@ -187,7 +187,7 @@ class AccountQuery(PageQuery):
     q = Text(required=False, allow_blank=True, help_text="A part of the name, the domain or the external id.")
     stage = serializers.ListField(child=serializers.ChoiceField(STAGE_CHOICES), required=False)
     owner = Text(required=False, allow_blank=True, help_text="“me”, “none” or the id of a user.")
-    label = Text(required=False, allow_blank=True)
+    label: Any = Text(required=False, allow_blank=True)
     plan = _one_of(*(str(plan) for plan in Plan if plan))
     renews = _one_of(*RENEWS)
     risk = _one_of(*RISKS)

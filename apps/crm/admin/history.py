@@ -1,0 +1,46 @@
+"""What is only read: the ledger of moves, the decisions, and the policy's past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.crm.admin.base import Kept, ReadOnly
+from apps.crm.models import Policy, ScopeDecision, StageTransition
+
+
+@admin.register(StageTransition)
+class StageTransitionAdmin(ReadOnly):
+    list_display = ["account", "version", "from_stage", "to_stage", "at", "by", "cause", "reason"]
+    list_filter = ["to_stage", "from_stage", "at"]
+    list_select_related = ["account", "by"]
+    search_fields = ["account__external_id", "cause"]
+    ordering = ["-at", "-pk"]
+
+
+@admin.register(ScopeDecision)
+class ScopeDecisionAdmin(ReadOnly):
+    list_display = ["account", "outcome", "because", "on", "at"]
+    list_filter = ["outcome", "row", "on"]
+    list_select_related = ["account"]
+    search_fields = ["account__external_id"]
+
+
+@admin.register(Policy)
+class PolicyAdmin(Kept):
+    """A number is changed by a row of its own, from a day on: the past keeps its rules."""
+
+    list_display = ["name", "value", "starts_on", "set_by", "set_at"]
+    list_filter = ["name"]
+    list_select_related = ["set_by"]
+    search_fields = ["name"]
+    fields = ["name", "value", "starts_on"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
+        obj.set_by = request.user  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)

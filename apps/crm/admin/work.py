@@ -1,0 +1,106 @@
+"""What the team does for accounts: notes, tasks, alerts, calls."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.crm.admin.base import Kept, OfAccount
+from apps.crm.models import Alert, Call, CallHost, Note, Task
+
+
+@admin.register(Note)
+class NoteAdmin(OfAccount, Kept):
+    """The words of a note can be mended; who wrote it, and when, cannot."""
+
+    list_display = ["__str__", "account", "kind", "author", "created_at"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["account", "author"]
+    search_fields = ["text", "account__external_id"]
+    fields = ["account", "kind", "text", "author", "created_at", "edited_at"]
+    readonly_fields = ["author", "created_at", "edited_at"]
+
+    def save_model(self, request: HttpRequest, obj: Note, form: Any, change: bool) -> None:
+        if change:
+            obj.edited_at = timezone.now()
+            form.changed_data.append("edited_at")
+        else:
+            obj.author, obj.created_at = request.user, timezone.now()  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(Task)
+class TaskAdmin(OfAccount, Kept):
+    list_display = ["title", "account", "due_on", "assignee", "done_at", "cause"]
+    list_filter = ["due_on", "done_at", "dropped"]
+    list_select_related = ["account", "assignee"]
+    search_fields = ["title", "account__external_id"]
+    autocomplete_fields = ["account", "assignee"]
+    fields = [
+        "account",
+        "title",
+        "due_on",
+        "assignee",
+        "created_by",
+        "created_at",
+        "cause",
+        "done_at",
+        "done_by",
+    ]
+    readonly_fields = ["created_by", "created_at", "cause", "done_at", "done_by"]
+    actions = ["finish"]
+
+    def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by, obj.created_at = request.user, timezone.now()  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Tick off", permissions=["change"])
+    def finish(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        now = timezone.now()
+        done = sum(task.finish(by=request.user, now=now) for task in queryset.select_related("account"))  # type: ignore[arg-type]
+        self.message_user(request, f"{done} ticked off.", messages.SUCCESS)
+
+
+@admin.register(Alert)
+class AlertAdmin(OfAccount, Kept):
+    """An alert is raised by a playbook alone; a person gives it to somebody, puts it off or resolves it."""
+
+    list_display = ["__str__", "account", "kind", "assignee", "raised_at", "resolved_at"]
+    list_filter = ["kind", "raised_at", "resolved_at"]
+    list_select_related = ["account", "assignee"]
+    search_fields = ["text", "subject", "account__external_id"]
+    autocomplete_fields = ["assignee"]
+    fields = [
+        *("account", "kind", "subject", "text", "attempts", "raised_at", "assignee", "snoozed_until"),
+        *("acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "resolution"),
+    ]
+    readonly_fields: ClassVar[Any] = [name for name in fields if name not in ("assignee", "snoozed_until")]
+    actions = ["resolve"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description="Resolve", permissions=["change"])
+    def resolve(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        now = timezone.now()
+        done = sum(alert.resolve(by=request.user, now=now) for alert in queryset.select_related("account"))  # type: ignore[arg-type]
+        self.message_user(request, f"{done} resolved.", messages.SUCCESS)
+
+
+class HostInline(admin.TabularInline):
+    model = CallHost
+    extra = 0
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Call)
+class CallAdmin(OfAccount, Kept):
+    list_display = ["__str__", "account", "kind", "status", "starts_at", "contact_email"]
+    list_filter = ["kind", "status", "starts_at"]
+    search_fields = ["external_id", "contact_email", "account__external_id"]
+    inlines = [HostInline]
