@@ -464,10 +464,6 @@ class Option:
         return not self.refusal
 
 
-# The likeliest next step first, as a specialist works: forward through the pipeline, then the ways out.
-_ORDER = {stage: position for position, stage in enumerate(STAGES)}
-
-
 def options(account: Facts) -> list[Option]:
     """Every other stage, in the board's order, with whether a person may move the account there and if not why."""
     source = Stage(account.stage)
@@ -481,6 +477,24 @@ def options(account: Facts) -> list[Option]:
         for stage in STAGES
         if stage != source
     ]
+
+
+# Where an account leaves the ordinary way: never what one most likely came to do.
+_WAYS_OUT = (Stage.SALES_HANDOFF, Stage.CHURNED, Stage.PAID_CALL)
+
+
+def likeliest_first(account: Facts) -> list[Option]:
+    """The options in the order a specialist looks for them: the next step, then back, the ways out, and the refused."""
+    here = STAGES.index(Stage(account.stage)) if account.stage else -1
+    return sorted(
+        options(account),
+        key=lambda option: (
+            not option.permitted,
+            option.to in _WAYS_OUT,
+            STAGES.index(option.to) < here,
+            STAGES.index(option.to),
+        ),
+    )
 
 
 def stage_from_text(text: str) -> Stage | None:

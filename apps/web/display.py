@@ -25,6 +25,9 @@ GROUPS: dict[str, str] = {
     Stage.PAID_CALL: "paid",
 }
 
+RUNWAY_WIDTH = 60
+RUNWAY_DAYS = 30
+
 
 @lru_cache(maxsize=2048)
 def day(when: date | None, today: date) -> str:
@@ -61,3 +64,9 @@ def money(amount: Decimal | None) -> str:
 def days_since(when: datetime | None, now: datetime) -> int:
     """Whole days gone by; 0 for unknown."""
     return max((now - when).days, 0) if when else 0
+
+
+def runway_at(days: int) -> int:
+    """Where on the strip a day stands that is so many days before the renewal."""
+    gone = 1 - min(max(days, 0), RUNWAY_DAYS) / RUNWAY_DAYS
+    return round(4 + gone * (RUNWAY_WIDTH - 8))

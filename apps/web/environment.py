@@ -62,6 +62,7 @@ def environment(**options: Any) -> Environment:
         away=display.away,
         away_short=display.away_short,
         money=display.money,
+        runway_at=display.runway_at,
         group=display.GROUPS.get,
     )
     return env

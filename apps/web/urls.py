@@ -1,9 +1,19 @@
 from django.urls import path
 
-from apps.web.views import health, imports, playbooks
+from apps.web.views import account, daily, health, imports, moves, playbooks, writing
 
 app_name = "web"
 urlpatterns = [
+    path("", daily.daily, name="daily"),
+    path("accounts/<int:pk>/", account.account, name="account"),
+    path("accounts/<int:pk>/assign/", writing.assign, name="assign"),
+    path("accounts/<int:pk>/forms/<slug:name>/", writing.form, name="form"),
+    path("accounts/<int:pk>/leave-paid-call/", moves.leave_paid_call, name="leave_paid_call"),
+    path("accounts/<int:pk>/move/", moves.move, name="move"),
+    path("accounts/<int:pk>/note/", writing.note, name="note"),
+    path("accounts/<int:pk>/task/", writing.task, name="task"),
+    path("accounts/<int:pk>/undo/", moves.undo, name="undo"),
+    path("daily/rows/", daily.rows, name="rows"),
     path("healthz", health.healthz, name="healthz"),
     path("import/", imports.imports, name="imports"),
     path("import/<int:pk>/", imports.one_import, name="import"),

@@ -60,6 +60,15 @@ def _call_ahead(numbers: Numbers) -> Exists:
     )
 
 
+def first_outreach_due_on(entered_at: datetime, renewal_on: date | None, numbers: Numbers) -> date:
+    """The earlier of two rules: so long after entry, or so long before the renewal; never before entry."""
+    entered = numbers.day_of(entered_at)
+    due = entered + timedelta(days=numbers.outreach_after_entry_days)
+    if renewal_on is not None:
+        due = min(due, renewal_on - timedelta(days=numbers.outreach_before_renewal_days))
+    return max(due, entered)
+
+
 class AccountQuerySet(ScopedQuerySet):
     def in_open_stages(self) -> AccountQuerySet:
         return self.filter(stage__in=OPEN)
@@ -325,14 +334,10 @@ class Account(Movable):
         return Stage(self.stage).label
 
     def outreach_due_on(self, numbers: Numbers) -> date | None:
-        """The day the first outreach is due: the earlier of two rules, never before entry; None once written to."""
+        """The day the first outreach is due; None once written to."""
         if self.stage != Stage.NEW or self.entered_at is None:
             return None
-        entered = numbers.day_of(self.entered_at)
-        due = entered + timedelta(days=numbers.outreach_after_entry_days)
-        if self.renewal_on is not None:
-            due = min(due, self.renewal_on - timedelta(days=numbers.outreach_before_renewal_days))
-        return max(due, entered)
+        return first_outreach_due_on(self.entered_at, self.renewal_on, numbers)
 
     def add_note(self, text: str, *, by: User | None, now: datetime, kind: str = Note.Kind.NOTE) -> Note:
         """Write down a note and return it."""

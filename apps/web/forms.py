@@ -1,0 +1,77 @@
+"""What people send us: read strictly, refused in a sentence."""
+
+from __future__ import annotations
+
+from django import forms
+
+from apps.crm.models import Note, User
+from apps.crm.pipeline import STAGES, Stage
+
+_NO_STAGE = {"required": "Say which stage to move it to.", "invalid_choice": "There is no stage “%(value)s”."}
+_NO_NUMBER = {
+    "invalid": "The version is a whole number.",
+    "min_value": "The version is a whole number.",
+    "max_value": "The version is a whole number.",
+}
+
+
+class _Version(forms.IntegerField):
+    """The version somebody saw; optional."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, min_value=0, max_value=2**31 - 1, error_messages=_NO_NUMBER)
+
+
+class MoveForm(forms.Form):
+    to = forms.TypedChoiceField(
+        choices=[(stage.value, stage.label) for stage in STAGES], coerce=Stage, error_messages=_NO_STAGE
+    )
+    version = _Version()
+    reason = forms.CharField(required=False, max_length=20_000)
+
+
+class LeavePaidCallForm(forms.Form):
+    version = _Version()
+    reason = forms.CharField(required=False, max_length=20_000)
+
+
+class UndoForm(forms.Form):
+    transition = forms.IntegerField(
+        min_value=1, max_value=2**63 - 1, error_messages={"required": "Say which move to undo."}
+    )
+    version = _Version()
+
+
+class NoteForm(forms.Form):
+    text = forms.CharField(max_length=20_000, error_messages={"required": "Write something first."})
+    kind = forms.ChoiceField(choices=Note.Kind, required=False)
+
+
+class TaskForm(forms.Form):
+    title = forms.CharField(max_length=300, error_messages={"required": "Say what there is to do."})
+    due_on = forms.DateField(
+        error_messages={"required": "Say by which day.", "invalid": "The day is written like 2026-12-01."}
+    )
+    assignee = forms.ModelChoiceField(User.objects.none(), required=False)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["assignee"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
+
+
+class AssignForm(forms.Form):
+    owner = forms.ModelChoiceField(
+        User.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": "An account can be given to a specialist, a lead or an admin."},
+    )
+    seen = forms.DateTimeField(required=False)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["owner"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
+
+
+def sentence(form: forms.BaseForm) -> str:
+    """The first thing that is wrong with a form."""
+    return next(str(message) for messages in form.errors.values() for message in messages)

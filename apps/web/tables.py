@@ -1,0 +1,221 @@
+"""The daily list as data: its columns, and its rows as strings ready to be shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from apps.crm.models import AccountLabel, Call
+from apps.crm.models.account import PaymentRisk, first_outreach_due_on
+from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
+from apps.crm.policy import Numbers
+from apps.web.display import GROUPS, away_short, day, days_since, money, runway_at
+
+BADGES_SHOWN = 3
+LABELS_SHOWN = 2
+
+
+class Column(NamedTuple):
+    """A column of the list: its key is also the name of the macro that draws its cell."""
+
+    key: str
+    label: str
+    sort: str = ""
+    number: bool = False
+
+
+COLUMNS: dict[str, Column] = {
+    column.key: column
+    for column in (
+        Column("account", "Account", "name"),
+        Column("renewal", "Next renewal", "renewal"),
+        Column("stage", "Stage", "stage"),
+        Column("forecast", "Forecast", "forecast", number=True),
+        Column("owner", "Owner", "owner"),
+        Column("outreach", "Last outreach", "outreach"),
+        Column("task", "Next due task", "task"),
+        Column("notes", "Notes", "notes", number=True),
+        Column("users", "Users", "users", number=True),
+        Column("labels", "Labels"),
+    )
+}
+DEFAULT_COLUMNS = tuple(COLUMNS.values())
+
+# The facts a row is made of, read as dicts: instances would cost three times as much.
+FACTS = (
+    "pk",
+    "name",
+    "stage",
+    "stage_since",
+    "entered_at",
+    "renewal_on",
+    "forecast",
+    "owner_id",
+    "owner_reported",
+    "last_outreach_at",
+    "last_reply_at",
+    "next_task_on",
+    "notes_count",
+    "users_count",
+    "open_alerts",
+    "payment_risk",
+    "sales_contact_kind",
+    "extended_until",
+    "held_by",
+    "quarantine",
+)
+
+
+class Word(NamedTuple):
+    """A short word with its meaning: bad, wait, good, info, accent, or none."""
+
+    text: str
+    meaning: str = ""
+
+
+NOTHING = Word("")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One account of the list, ready to be shown."""
+
+    pk: int
+    name: str
+    group: str
+    badges: tuple[Word, ...]
+    more_badges: str
+    renewal: str
+    away: Word
+    runway: int | None
+    stage: str
+    stay: Word
+    forecast: str
+    owner: str
+    outreach: Word
+    task: Word
+    notes: str
+    users: str
+    labels: tuple[str, ...]
+    more_labels: str
+
+
+def rows_of(facts: Iterable[Mapping[str, Any]], numbers: Numbers, people: Mapping[int, str]) -> list[Row]:
+    """The rows for these facts, in their order. Two queries, however many: labels and booked calls."""
+    facts = list(facts)
+    ids = [fact["pk"] for fact in facts]
+    labels = _labels_of(ids)
+    calls = _calls_ahead_of(ids, numbers)
+    return [_row(fact, numbers, people, labels[fact["pk"]], calls.get(fact["pk"])) for fact in facts]
+
+
+def _row(
+    fact: Mapping[str, Any],
+    numbers: Numbers,
+    people: Mapping[int, str],
+    labels: list[str],
+    call_at: datetime | None,
+) -> Row:
+    stage = Stage(fact["stage"])
+    renewal: date | None = fact["renewal_on"]
+    badges = _badges(fact, numbers, call_at)
+    return Row(
+        pk=fact["pk"],
+        name=fact["name"],
+        group=GROUPS[stage],
+        badges=tuple(badges[:BADGES_SHOWN]),
+        more_badges=", ".join(badge.text for badge in badges[BADGES_SHOWN:]),
+        renewal=day(renewal, numbers.today),
+        away=_away(renewal, numbers.today, open_stage=stage in OPEN),
+        runway=runway_at((renewal - numbers.today).days) if renewal and stage in OPEN else None,
+        stage=stage.label,
+        stay=stay(stage, fact["stage_since"], numbers.now),
+        forecast=money(fact["forecast"]),
+        owner=people.get(fact["owner_id"], fact["owner_reported"]),
+        outreach=_outreach(stage, fact, numbers),
+        task=_due(fact["next_task_on"], numbers.today),
+        notes=_count(fact["notes_count"]),
+        users=_count(fact["users_count"]),
+        labels=tuple(labels[:LABELS_SHOWN]),
+        more_labels=", ".join(labels[LABELS_SHOWN:]),
+    )
+
+
+def stay(stage: Stage, since: datetime | None, now: datetime) -> Word:
+    """The days at a stage, and by how many that is too long: a third over is bad, less is worth a look."""
+    if not stage or since is None:
+        return NOTHING
+    days = days_since(since, now)
+    over = days - TOO_LONG_AFTER.get(stage, days)
+    if over <= 0:
+        return Word(f"{days} d")
+    return Word(f"{days} d, {over} over", "bad" if over * 3 > days else "wait")
+
+
+def _away(renewal: date | None, today: date, *, open_stage: bool) -> Word:
+    late = renewal is not None and renewal < today and open_stage
+    return Word(away_short(renewal, today), "bad" if late else "")
+
+
+def _outreach(stage: Stage, fact: Mapping[str, Any], numbers: Numbers) -> Word:
+    """When they were last written to; before that, by when they must be."""
+    if stage != Stage.NEW or fact["entered_at"] is None:
+        at = fact["last_outreach_at"]
+        return Word(day(numbers.day_of(at), numbers.today) if at else "")
+    due = first_outreach_due_on(fact["entered_at"], fact["renewal_on"], numbers)
+    late = (numbers.today - due).days
+    if late > 0:
+        return Word(f"Write now, {late} d late", "bad")
+    return Word("Write today", "wait") if not late else Word(f"Write by {day(due, numbers.today)}")
+
+
+def _due(when: date | None, today: date) -> Word:
+    if when is None:
+        return NOTHING
+    if when < today:
+        return Word(f"{day(when, today)}, {(today - when).days} d late", "bad")
+    return Word("Today", "wait") if when == today else Word(day(when, today))
+
+
+def _badges(fact: Mapping[str, Any], numbers: Numbers, call_at: datetime | None) -> list[Word]:
+    """What sets this account apart, the most urgent first."""
+    alerts, risk, extended = fact["open_alerts"], fact["payment_risk"], fact["extended_until"]
+    replied, written = fact["last_reply_at"], fact["last_outreach_at"]
+    called = numbers.day_of(call_at) if call_at else None
+    entered = fact["entered_at"]
+    told = (
+        (alerts, f"{alerts} alerts" if alerts > 1 else "Alert", "bad"),
+        (replied and (written is None or replied > written), "Reply waiting", "info"),
+        (called, f"Call {day(called, numbers.today)}", "accent"),
+        (fact["quarantine"], "Needs a stage", "wait"),
+        (risk in (PaymentRisk.HIGH, PaymentRisk.MEDIUM), f"Risk {risk}", "bad" if risk == "high" else "wait"),
+        (fact["stage"] and entered and numbers.now - entered < timedelta(days=2), "New", "good"),
+        (fact["sales_contact_kind"], fact["sales_contact_kind"], ""),
+        (extended and extended >= numbers.today, f"Until {day(extended, numbers.today)}", ""),
+        (fact["held_by"], "Held", ""),
+    )
+    return [Word(text, meaning) for holds, text, meaning in told if holds]
+
+
+def _labels_of(ids: list[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    rows = AccountLabel.objects.filter(account__in=ids).order_by("label__name")
+    for pk, name in rows.values_list("account", "label__name"):
+        found[pk].append(name)
+    return found
+
+
+def _calls_ahead_of(ids: list[int], numbers: Numbers) -> dict[int, datetime]:
+    """The next booked call of each account that has one, today's included."""
+    booked = Call.objects.filter(
+        account__in=ids, status=Call.Status.BOOKED, starts_at__gte=numbers.start_of(numbers.today)
+    )
+    # The earliest comes last, and so stays.
+    return dict(booked.order_by("-starts_at").values_list("account", "starts_at"))
+
+
+def _count(number: int | None) -> str:
+    return f"{number:,}" if number else ""

@@ -1,0 +1,150 @@
+"""The daily list: the page the team works from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from apps.crm.filters import AccountFilter, DailyFilter
+from apps.crm.keyset import count_text, counts, page
+from apps.crm.models import Account, Policy, StageTransition, User
+from apps.crm.policy import Numbers
+from apps.web import tables
+
+NOTICES_SHOWN = 3
+
+
+class Pile(NamedTuple):
+    """A part of the day's work: its query string is the filter that shows it."""
+
+    key: str
+    label: str
+    query: str
+
+
+PILES = (
+    Pile("new", "New", "stage=new"),
+    Pile("write", "Write now", "write=now"),
+    Pile("final", "Final outreach due", "stage=awaiting_final_outreach"),
+    Pile("tasks", "Tasks due", "task=today"),
+    Pile("alerts", "Alerts", "alert=any"),
+    Pile("mine", "Mine", "owner=me"),
+)
+
+
+def piles(numbers: Numbers, user: User) -> dict[str, QuerySet[Account]]:
+    """The accounts of each pile, as its link would show them."""
+    return {pile.key: DailyFilter(QueryDict(pile.query), numbers=numbers, user=user).qs for pile in PILES}
+
+
+@require_safe
+def daily(request: HttpRequest) -> HttpResponse:
+    """The list for a query string: filters, order, one page of rows, and the piles above it."""
+    numbers, asked = _read(request)
+    listed = _rows(request, asked, numbers)
+    found = counts({"shown": asked.qs, **piles(numbers, request.user)})
+    return render(
+        request,
+        "web/daily.html",
+        {
+            **listed,
+            "asked": asked,
+            "notices": [*asked.notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
+            "shown": count_text(found["shown"]),
+            "piles": _pile_links(request, found),
+            "chips": _chips(request, asked),
+            "sorts": _sort_links(request, asked),
+            "base": _query(request, cursor=None),
+        },
+    )
+
+
+@require_safe
+def rows(request: HttpRequest) -> HttpResponse:
+    """The rows after a cursor, alone: what the list fetches when its end comes near."""
+    numbers, asked = _read(request)
+    return render(request, "web/_rows.html", _rows(request, asked, numbers))
+
+
+def list_parts(
+    request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
+) -> str:
+    """One row of the list drawn anew, and the counts above."""
+    numbers = Policy.at(now)
+    facts = Account.objects.filter(pk=account.pk).values(*tables.FACTS)
+    found = counts(piles(numbers, request.user))
+    context = {
+        "rows": tables.rows_of(facts, numbers, User.objects.names()),
+        "columns": tables.DEFAULT_COLUMNS,
+        "piles": [(pile, count_text(found[pile.key])) for pile in PILES],
+    }
+    return render_to_string("web/_row_parts.html", context, request)
+
+
+def _read(request: HttpRequest) -> tuple[Numbers, AccountFilter]:
+    numbers = Policy.at(timezone.now())
+    return numbers, DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
+
+
+def _rows(request: HttpRequest, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
+    found = page(asked.qs.values(*tables.FACTS), asked.order, cursor=request.GET.get("cursor", ""))
+    return {
+        "rows": tables.rows_of(found.rows, numbers, asked.people),
+        "columns": tables.DEFAULT_COLUMNS,
+        "next": _query(request, cursor=found.next) if found.next else "",
+        "notice": found.notice,
+        "numbers": numbers,
+    }
+
+
+def _query(request: HttpRequest, **changes: str | None) -> str:
+    """The query string of this page with some parameters changed; None takes one out."""
+    query = request.GET.copy()
+    for name in [name for name, values in query.lists() if not any(values)]:
+        del query[name]
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return query.urlencode()
+
+
+def _pile_links(request: HttpRequest, found: dict[str, int]) -> list[tuple[Pile, str, bool]]:
+    here = _query(request, cursor=None, sort=None)
+    return [(pile, count_text(found[pile.key]), pile.query == here) for pile in PILES]
+
+
+def _chips(request: HttpRequest, asked: AccountFilter) -> list[tuple[str, str]]:
+    """The filters that are on: their words, and the query string without them."""
+    chips = []
+    for chosen in asked.chosen:
+        query = request.GET.copy()
+        query.pop("cursor", None)
+        query.setlist(chosen.name, [value for value in query.getlist(chosen.name) if value != chosen.value])
+        if chosen.name == "q":
+            query.pop("q", None)
+        chips.append((chosen.words, query.urlencode()))
+    return chips
+
+
+def _sort_links(request: HttpRequest, asked: AccountFilter) -> dict[str, tuple[str, str]]:
+    """For each column that sorts: the query string a click on its head leads to, and how it is sorted now."""
+    links = {}
+    for column in tables.DEFAULT_COLUMNS:
+        if not column.sort:
+            continue
+        now = {column.sort: "ascending", f"-{column.sort}": "descending"}.get(asked.order.name, "")
+        # Big numbers are what one looks for first.
+        first, second = (
+            (f"-{column.sort}", column.sort) if column.number else (column.sort, f"-{column.sort}")
+        )
+        to = second if asked.order.name == first else first
+        links[column.key] = (_query(request, cursor=None, sort=to), now)
+    return links

@@ -1,0 +1,142 @@
+"""Moving an account from the list, the board or its own page: one address each, answered with the changed parts.
+
+A form says in ``from`` where it stands. That chooses the cause written into the ledger, and what is drawn anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+
+from apps.crm.models import Account, StageTransition
+from apps.crm.models.moving import MoveError, ReasonRequired
+from apps.web.forms import LeavePaidCallForm, MoveForm, UndoForm, sentence
+from apps.web.rights import needs
+from apps.web.views.account import account_parts
+from apps.web.views.daily import list_parts
+
+
+class Parts(Protocol):
+    """Draws what a change of an account touches on one page, as ``<hx-partial>`` elements.
+
+    ``moved`` is the ledger row of a move just made; without it the parts are drawn as they truly are.
+    """
+
+    def __call__(
+        self, request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
+    ) -> str: ...
+
+
+PARTS: dict[str, Parts] = {"account": account_parts, "list": list_parts}
+
+
+def origin(request: HttpRequest) -> str:
+    """The page a form was sent from; the account's own where it does not say."""
+    given = request.POST.get("from", "")
+    return given if given in PARTS else "account"
+
+
+def changed(
+    request: HttpRequest,
+    account: Account,
+    *,
+    now: datetime,
+    text: str,
+    moved: StageTransition | None = None,
+    status: int = 200,
+    **toast: Any,
+) -> HttpResponse:
+    """The parts of the sender's page drawn from the database, with a toast."""
+    parts = PARTS[origin(request)](request, account, now=now, moved=moved)
+    answer = HttpResponse(parts, status=status)
+    return trigger_client_event(answer, "toast", {"text": text, "bad": status >= 400, **toast})
+
+
+def refused(text: str, code: str = "invalid") -> HttpResponse:
+    """422: the form cannot be used as it is. Nothing changed, and the form stays open."""
+    answer = HttpResponse(f'<p class="error" role="alert">{escape(text)}</p>', status=422)
+    return trigger_client_event(answer, "toast", {"text": text, "bad": True, "code": code})
+
+
+def invalid(form: forms.BaseForm) -> HttpResponse:
+    return refused(sentence(form))
+
+
+def not_made(request: HttpRequest, account: Account, error: MoveError, *, now: datetime) -> HttpResponse:
+    """A change the account refused: the sentence, and what is true."""
+    if isinstance(error, ReasonRequired):
+        return refused(error.sentence, error.code)
+    account.refresh_from_db()
+    return changed(request, account, now=now, text=error.sentence, status=409, code=error.code)
+
+
+def _made(request: HttpRequest, account: Account, row: StageTransition, *, now: datetime) -> HttpResponse:
+    return changed(
+        request,
+        account,
+        now=now,
+        moved=row,
+        text=f"{account.name[:60]} moved to “{account.stage_label}”.",
+        undo={
+            "url": reverse("web:undo", args=[account.pk]),
+            "values": {"transition": row.pk, "version": row.version, "from": origin(request)},
+        },
+    )
+
+
+@require_POST
+@needs("move")
+def move(request: HttpRequest, pk: int) -> HttpResponse:
+    """Move an account: 200 with the parts, 204 where it stands there already, 409 and 422 with the sentence."""
+    account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), MoveForm(request.POST)
+    if len(request.POST.getlist("to")) > 1:
+        return refused("Say one stage to move it to.")
+    if not form.is_valid():
+        return invalid(form)
+    try:
+        row = account.move(by=request.user, now=now, cause=origin(request), **form.cleaned_data)
+    except MoveError as error:
+        return not_made(request, account, error, now=now)
+    return _made(request, account, row, now=now) if row else HttpResponse(status=204)
+
+
+@require_POST
+@needs("move")
+def leave_paid_call(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take an account back to where it stood before it bought a call."""
+    account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), LeavePaidCallForm(request.POST)
+    if not form.is_valid():
+        return invalid(form)
+    try:
+        row = account.leave_paid_call(by=request.user, now=now, cause=origin(request), **form.cleaned_data)
+    except MoveError as error:
+        return not_made(request, account, error, now=now)
+    return _made(request, account, row, now=now)
+
+
+@require_POST
+@needs("move")
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take back the last move, if it is still the one that was seen."""
+    account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), UndoForm(request.POST)
+    if not form.is_valid():
+        return invalid(form)
+    given = form.cleaned_data
+    try:
+        row = account.undo(
+            by=request.user, now=now, transition_id=given["transition"], version=given["version"]
+        )
+    except MoveError as error:
+        return not_made(request, account, error, now=now)
+    return changed(
+        request, account, now=now, moved=row, text=f"{account.name[:60]} is back in “{account.stage_label}”."
+    )

@@ -1,0 +1,88 @@
+"""What people add to an account from list, board and its own page: a note, a task, an owner."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.crm.models import Account, Note, Policy, User
+from apps.crm.models.moving import MoveError
+from apps.crm.pipeline import likeliest_first
+from apps.web.display import away, day
+from apps.web.forms import AssignForm, NoteForm, TaskForm
+from apps.web.rights import needs
+from apps.web.views.moves import changed, invalid, not_made
+
+# The small forms of an account, and the right each asks for.
+FORMS = {"move": "move", "note": "note", "task": "task", "assign": "edit"}
+
+
+@require_safe
+def form(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """One small form of an account, to be shown in a dialog; ``?from=`` is the page that asks."""
+    if name not in FORMS:
+        raise Http404
+    account = get_object_or_404(Account, pk=pk)
+    needed = needs(FORMS[name])
+    return needed(_form)(request, account, name)
+
+
+def _form(request: HttpRequest, account: Account, name: str) -> HttpResponse:
+    return render(
+        request,
+        "web/_form.html",
+        {
+            "account": account,
+            "form": name,
+            "origin": request.GET.get("from", "account"),
+            "options": likeliest_first(account) if name == "move" else [],
+            "people": User.objects.assignable() if name in ("task", "assign") else [],
+            "kinds": Note.Kind.choices,
+            "today": Policy.at(timezone.now()).today,
+        },
+    )
+
+
+@require_POST
+@needs("note")
+def note(request: HttpRequest, pk: int) -> HttpResponse:
+    """Write down a note."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), NoteForm(request.POST)
+    if not given.is_valid():
+        return invalid(given)
+    kind = given.cleaned_data["kind"] or Note.Kind.NOTE
+    account.add_note(given.cleaned_data["text"], by=request.user, now=now, kind=kind)
+    account.refresh_from_db()
+    return changed(request, account, now=now, text=f"Noted on {account.name[:60]}.")
+
+
+@require_POST
+@needs("task")
+def task(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add something to do by a day."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), TaskForm(request.POST)
+    if not given.is_valid():
+        return invalid(given)
+    made = account.add_task(by=request.user, now=now, **given.cleaned_data)
+    account.refresh_from_db()
+    today = Policy.at(now).today
+    words = f"Task for {account.name[:60]} due {day(made.due_on, today)}, {away(made.due_on, today)}."
+    return changed(request, account, now=now, text=words)
+
+
+@require_POST
+@needs("edit")
+def assign(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give an account to a colleague, or to nobody."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), AssignForm(request.POST)
+    if not given.is_valid():
+        return invalid(given)
+    owner = given.cleaned_data["owner"]
+    try:
+        account.edit(now=now, seen=given.cleaned_data["seen"], owner=owner)
+    except MoveError as error:
+        return not_made(request, account, error, now=now)
+    words = f"{account.name[:60]} is {owner}’s now." if owner else f"{account.name[:60]} has no owner now."
+    return changed(request, account, now=now, text=words)
