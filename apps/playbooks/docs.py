@@ -19,10 +19,7 @@ def markdown() -> str:
 
 
 def _section(playbook: Playbook) -> str:
-    numbers = "\n".join(
-        f"| `{name}` | {'nobody' if NUMBERS[name].default == '' else NUMBERS[name].default} | {NUMBERS[name].unit} | {NUMBERS[name].says} |"
-        for name in playbook.numbers
-    )
+    numbers = "\n".join(map(_number, playbook.numbers))
     return f"""## {playbook.name}
 
 {playbook.says} It {playbook.then.says}: once {playbook.once.says}.
@@ -33,3 +30,9 @@ For {playbook.whom}.
 |---|---|---|---|
 {numbers}
 """
+
+
+def _number(name: str) -> str:
+    """A row of the table of the numbers a playbook depends on."""
+    number = NUMBERS[name]
+    return f"| `{name}` | {number.default if number.default != '' else 'nobody'} | {number.unit} | {number.says} |"
