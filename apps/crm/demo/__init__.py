@@ -8,7 +8,7 @@ from itertools import batched
 from random import Random
 
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, reset_queries
 
 from apps.crm.demo import scenes, words
 from apps.crm.demo.scenes import Scene
@@ -67,6 +67,8 @@ def add_accounts(number: int, *, seed: int, now: datetime) -> int:
         ]
         if stories:
             save(stories, cast)
+            # Under DEBUG, Django remembers the text of every query.
+            reset_queries()
         made += len(stories)
     if made:
         with connection.cursor() as cursor:
