@@ -110,7 +110,8 @@ def backlog() -> Iterator[tuple[bool, str]]:
     ran = dict(Switch.objects.values_list("playbook", "last_run_at"))
     paused, now = Switch.objects.paused(), timezone.now()
     for name in [name for name in PLAYBOOKS if name not in paused]:
-        age = (now - ran[name]).total_seconds() if ran.get(name) else None
+        last = ran.get(name)
+        age = None if last is None else (now - last).total_seconds()
         said = "has not run yet" if age is None else f"ran {age:.0f} s ago"
         yield age is not None and age < LONGEST_TICK, f"playbook {name} {said}"
     if paused:
