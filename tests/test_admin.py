@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from apps.crm.models import Account, Alert, Bill, Label, Note, Policy, StageTransition, Task, User
 from apps.crm.pipeline import Stage, refusal
-from apps.intake.tokens import ApiToken
+from apps.intake.models import ApiToken, Import
+from apps.playbooks.models import Act, Run, Switch
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user, with_facts
 from tests.test_api import telling_facts
 from tests.test_pipeline import expected
@@ -52,12 +53,18 @@ def one_of_each(person):
     here.calls.create(external_id=f"call {here.pk}", starts_at=NOW, ends_at=NOW).hosts.add(person)
     here.decisions.create(at=NOW, on=TODAY, row=12, outcome="watch", because="Nothing else held.", facts={})
     Policy.objects.create(name="undo_minutes", value="20", starts_on=in_days(here.pk), set_by=person)
-    ApiToken.objects.issue(person, now=NOW).strip()
+    ApiToken.objects.issue(person, now=NOW)
+    Import.objects.create(file_name="accounts.csv", file=b"", by=person, created_at=NOW)
+    run = Run.objects.create(playbook="missed-outreach", started_at=NOW, by=person)
+    run.acts.create(playbook="missed-outreach", account=here, occasion=f"entry:{here.pk}", at=NOW)
+    Switch.objects.create(playbook=f"playbook-{here.pk}", by=person)
     return here
 
 
 def ours():
-    return [model for model in admin.site._registry if model._meta.app_label in ("crm", "intake")]
+    return [
+        model for model in admin.site._registry if model._meta.app_label in ("crm", "intake", "playbooks")
+    ]
 
 
 # Who comes in
@@ -333,7 +340,10 @@ def test_alerts_are_resolved_tasks_ticked_off_and_tokens_revoked_by_the_actions(
 # History
 
 
-READ_ONLY = ["crm/stagetransition", "crm/scopedecision", "intake/idempotentanswer", "auth/group"]
+READ_ONLY = [
+    *("crm/stagetransition", "crm/scopedecision", "intake/idempotentanswer", "intake/import", "auth/group"),
+    *("playbooks/run", "playbooks/act", "playbooks/switch"),
+]
 
 
 @pytest.mark.parametrize("model", READ_ONLY)
@@ -372,6 +382,7 @@ def test_an_account_is_erased_with_everything_that_hangs_on_it(client, boss):
     assert not Account.objects.exists()
     assert not StageTransition.objects.exists()
     assert not Note.objects.exists()
+    assert not Act.objects.exists()
 
 
 def test_an_account_is_not_erased_by_who_may_not(client, boss, monkeypatch):

@@ -4,7 +4,18 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.crm.admin.base import Kept, ReadOnly
-from apps.intake.tokens import ApiToken, IdempotentAnswer
+from apps.intake.models import ApiToken, IdempotentAnswer, Import
+
+
+@admin.register(Import)
+class ImportAdmin(ReadOnly):
+    list_display = ["file_name", "state", "rows", "held", "by", "created_at", "finished_at"]
+    list_filter = ["state", "held", "created_at"]
+    list_select_related = ["by"]
+    search_fields = ["file_name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Import]:
+        return super().get_queryset(request).defer("file")
 
 
 @admin.register(ApiToken)
