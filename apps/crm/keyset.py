@@ -85,7 +85,13 @@ def _beyond(order: Order, value: Any, pk: int) -> Q:
 
 
 def _write(row: Any, order: Order) -> str:
-    value, pk = (row["sorted_by"], row["pk"]) if isinstance(row, dict) else (row.sorted_by, row.pk)
+    return cursor_after(
+        order, *((row["sorted_by"], row["pk"]) if isinstance(row, dict) else (row.sorted_by, row.pk))
+    )
+
+
+def cursor_after(order: Order, value: Any, pk: int) -> str:
+    """The cursor of the rows after the one with this value of the order's column and this id."""
     text = value.isoformat() if isinstance(value, date) else None if value is None else str(value)
     return signing.dumps([order.name, text, pk], salt=_SALT)
 

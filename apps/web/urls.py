@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.web.views import account, daily, health, imports, moves, playbooks, writing
+from apps.web.views import account, board, daily, health, imports, moves, playbooks, writing
 
 app_name = "web"
 urlpatterns = [
@@ -13,6 +13,9 @@ urlpatterns = [
     path("accounts/<int:pk>/note/", writing.note, name="note"),
     path("accounts/<int:pk>/task/", writing.task, name="task"),
     path("accounts/<int:pk>/undo/", moves.undo, name="undo"),
+    path("board/", board.board, name="board"),
+    path("board/column/<slug:stage>/", board.board_column, name="board_column"),
+    path("board/rules/", board.board_rules, name="board_rules"),
     path("daily/rows/", daily.rows, name="rows"),
     path("healthz", health.healthz, name="healthz"),
     path("import/", imports.imports, name="imports"),

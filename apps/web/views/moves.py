@@ -22,6 +22,7 @@ from apps.crm.models.moving import MoveError, ReasonRequired
 from apps.web.forms import LeavePaidCallForm, MoveForm, UndoForm, sentence
 from apps.web.rights import needs
 from apps.web.views.account import account_parts
+from apps.web.views.board import board_parts
 from apps.web.views.daily import list_parts
 
 
@@ -36,7 +37,7 @@ class Parts(Protocol):
     ) -> str: ...
 
 
-PARTS: dict[str, Parts] = {"account": account_parts, "list": list_parts}
+PARTS: dict[str, Parts] = {"account": account_parts, "board": board_parts, "list": list_parts}
 
 
 def origin(request: HttpRequest) -> str:

@@ -1,0 +1,159 @@
+"""The board's questions: the first cards of each stage, what each stage holds, and where a card may be dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from itertools import product
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.expressions import RawSQL
+
+from apps.crm.keyset import counts
+from apps.crm.models import Call
+from apps.crm.pipeline import MOVES, OPEN, OUTSIDE, STAGES, Facts, Guard, Stage, likeliest_first
+from apps.crm.policy import Numbers
+
+LANE_SIZE = 25
+BY_RENEWAL = (F("renewal_on").asc(nulls_last=True), "pk")
+
+# Cards a stage can hold before the team should ask why they pile up: a signal on the board, never a block.
+LIMITS: dict[Stage, int] = {
+    Stage.NEW: 30,
+    Stage.INITIATED: 120,
+    Stage.ENGAGED_EMAIL: 60,
+    Stage.CALL_BOOKED: 30,
+    Stage.INTRO_CALL_COMPLETED: 40,
+    Stage.SECOND_CALL_COMPLETED: 40,
+    Stage.HOMEWORK_OFFERED: 40,
+    Stage.AWAITING_FINAL_OUTREACH: 40,
+    Stage.PAID_CALL: 20,
+}
+
+
+class Row(NamedTuple):
+    """What a card needs of an account, and of it alone: the fields are columns of the query."""
+
+    pk: int
+    stage: str
+    version: int
+    name: str
+    renewal_on: date | None
+    stage_since: datetime
+    forecast: Decimal | None
+    owner_id: int | None
+    open_alerts: int
+    next_task_on: date | None
+    sales_contact_kind: str
+    entered_at: datetime | None
+    engaged_at: datetime | None
+    engaged_via: str
+    intro_call_completed_at: datetime | None
+    stage_before_paid_call: str
+    call_at: datetime | None
+
+
+class Holding(NamedTuple):
+    """How many accounts stand at a stage and what they are forecast to pay; no sum where it is not counted out."""
+
+    count: int = 0
+    forecast: Decimal | None = None
+
+
+def with_next_call(accounts: QuerySet[Any], numbers: Numbers) -> QuerySet[Any]:
+    """The accounts with ``call_at``, the next call booked for the team's today or later."""
+    booked = Call.objects.filter(
+        account=OuterRef("pk"),
+        status=Call.Status.BOOKED,
+        starts_at__gte=numbers.start_of(numbers.today),
+    )
+    first = booked.order_by().values("account").annotate(first=Min("starts_at")).values("first")
+    return accounts.annotate(call_at=Subquery(first))
+
+
+def first_rows(
+    accounts: QuerySet[Any], sizes: Mapping[Stage, int], numbers: Numbers
+) -> dict[Stage, list[Row]]:
+    """The first accounts of each stage by renewal, as many as ``sizes`` asks for. One query for all stages."""
+    rows: dict[Stage, list[Row]] = {stage: [] for stage in sizes}
+    here = with_next_call(accounts, numbers).filter(stage=RawSQL("lane.stage", ()))
+    card, values = here.order_by(*BY_RENEWAL).values_list(*Row._fields).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT card.* FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS lane (stage, size, place)"
+            f" CROSS JOIN LATERAL ({card} LIMIT lane.size) card",
+            [[str(stage) for stage in sizes], [*sizes.values()], *values],
+        )
+        for row in map(Row._make, cursor.fetchall()):
+            rows[Stage(row.stage)].append(row)
+    return rows
+
+
+def holdings(accounts: QuerySet[Any], stages: Collection[Stage] = STAGES) -> dict[Stage, Holding]:
+    """What each stage holds of these accounts. Closed ones are counted to 10,001 only, and not summed up."""
+    found = dict.fromkeys(stages, Holding())
+    if still_open := [stage for stage in stages if stage in OPEN]:
+        grouped = accounts.order_by().filter(stage__in=still_open).values_list("stage")
+        for stage, count, forecast in grouped.annotate(count=Count("*"), forecasts=Sum("forecast")):
+            found[Stage(stage)] = Holding(count, forecast)
+    if closed := {stage.value: accounts.filter(stage=stage) for stage in stages if stage not in OPEN}:
+        found |= {Stage(stage): Holding(count) for stage, count in counts(closed).items()}
+    return found
+
+
+# Where a card may be dropped hangs on its stage and on what the guards of the moves from there say of it.
+GUARDS: dict[Stage, tuple[Guard, ...]] = {
+    stage: tuple(
+        dict.fromkeys(
+            guard for (source, _), move in MOVES.items() if source == stage for guard in move.guards
+        )
+    )
+    for stage in STAGES
+}
+
+
+def standing(account: Facts) -> str:
+    """The name of everything that decides where an account may move: two of one standing may move alike."""
+    stage = Stage(account.stage)
+    return ".".join([stage.number, *("1" if guard(account) else "0" for guard in GUARDS[stage])])
+
+
+class _TheDay:
+    """Stands for the moment of engagement, and leaves a place for its day in a sentence."""
+
+    def date(self) -> _TheDay:
+        return self
+
+    def isoformat(self) -> str:
+        return "{engaged_on}"
+
+
+@cache
+def rules() -> dict[str, dict[str, dict[str, str]]]:
+    """For each standing what every other stage answers: the move's words and needs, or the refusal.
+
+    The likeliest move comes first. A refusal may hold ``{engaged_on}``, the day the customer engaged.
+    """
+    moment: Any = _TheDay()
+    table: dict[str, dict[str, dict[str, str]]] = {}
+    for stage, engaged_at, intro_call, before in product(
+        STAGES, (None, moment), (None, moment), (OUTSIDE, Stage.NEW)
+    ):
+        facts: Any = SimpleNamespace(
+            stage=stage,
+            engaged_at=engaged_at,
+            intro_call_completed_at=intro_call,
+            stage_before_paid_call=before,
+        )
+        table[standing(facts)] = {
+            str(option.to): {"refusal": option.refusal}
+            if option.refusal
+            else {"label": option.label, "needs": option.needs}
+            for option in likeliest_first(facts)
+        }
+    return table

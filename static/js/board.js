@@ -1,0 +1,491 @@
+// The board. Drag, keyboard and menu post the same form, one after the other, and the lanes a move touched come back
+// drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
+
+const board = document.getElementById("board");
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+const laneOf = (stage) => document.getElementById(`lane-${stage}`);
+const listOf = (stage) => document.getElementById(`cards-${stage}`);
+const stageOf = (card) => card.closest(".lane").dataset.stage;
+const nameOf = (card) => card.querySelector(".name").textContent;
+const folded = (lane) => "folded" in lane.dataset;
+const cardsIn = (within) => [...within.querySelectorAll(".card")];
+const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
+
+// Where a card may go. What is not known yet, or not any more, the server decides.
+
+let rules = {};
+const mayMove = "rules" in board.dataset;
+if (mayMove) {
+  fetch(board.dataset.rules).then((answer) => answer.json()).then((read) => { rules = read; }).catch(() => {});
+}
+
+/** What each other stage answers this card: {label, needs} or {refusal}, by stage, the likeliest first. */
+function answersFor(card) {
+  const answers = Object.entries(rules[card.dataset.standing] ?? {});
+  return new Map(answers.map(([stage, answer]) => [
+    stage,
+    answer.refusal ? { refusal: answer.refusal.replace("{engaged_on}", card.dataset.engaged ?? "") } : answer,
+  ]));
+}
+
+// Cards by renewal, those without one last, then by id: the order of the server.
+
+const rank = (card) => [card.dataset.renews || "9999-99-99", Number(card.id.slice("account-".length))];
+
+function before(one, other) {
+  const [day, number] = rank(one);
+  const [otherDay, otherNumber] = rank(other);
+  return day === otherDay ? number < otherNumber : day < otherDay;
+}
+
+/** What the card stands before in a list: the next card, the link to more, or nothing. */
+function placeOf(card, list) {
+  return cardsIn(list).find((other) => other !== card && before(card, other)) ?? list.querySelector(".more");
+}
+
+function put(card, stage) {
+  const list = listOf(stage);
+  const next = placeOf(card, list);
+  // moveBefore keeps the focus; a card that a redrawn lane has dropped cannot be moved, only put in.
+  if (card.isConnected && list.moveBefore) list.moveBefore(card, next);
+  else list.insertBefore(card, next);
+}
+
+// One request at a time, so that each answer is drawn after the one before it and none is ever older than the screen.
+
+let turn = Promise.resolve();
+const inTurn = (work) => (turn = turn.then(work).catch((error) => console.error(error)));
+
+/** Cards under way, by id: {card, to}. */
+const underWay = new Map();
+
+/** How many cards each lane holds, for the server to draw as many; 0 for a folded one. */
+function shown() {
+  return [...board.querySelectorAll(".lane")]
+    .map((lane) => `${lane.dataset.stage}:${folded(lane) ? 0 : Math.max(cardsIn(lane).length, 1)}`)
+    .join();
+}
+
+/** Ask the server and let the answer be drawn; `arrived` runs just before. Returns {status, drawn}, 0 for no answer. */
+async function ask(method, url, options = {}, arrived = () => {}) {
+  const outcome = { status: 0, drawn: false };
+  const swapping = ({ detail: { ctx, tasks } }) => {
+    if (ctx.sourceElement !== board) return;
+    outcome.drawn = tasks.some((task) => task.swapSpec.style !== "none");
+    if (outcome.drawn) arrived();
+  };
+  document.addEventListener("htmx:before:swap", swapping);
+  try {
+    await htmx.ajax(method, url + location.search, {
+      source: board,
+      swap: "none",
+      ...options,
+      fetch: async (...asked) => {
+        const answer = await fetch(...asked);
+        const text = await answer.text();
+        await emptyHanded();
+        outcome.status = answer.status;
+        return new Response(text || null, answer);
+      },
+    });
+  } finally {
+    document.removeEventListener("htmx:before:swap", swapping);
+  }
+  return outcome;
+}
+
+/** Post a change of one card, which waits in `to` meanwhile. */
+function send(card, url, values, to) {
+  const from = stageOf(card);
+  underWay.set(card.id, { card, to });
+  hold();
+  inTurn(async () => {
+    const sent = { ...values, from: "board", seen: from, shown: shown() };
+    const { status, drawn } = await ask("POST", url, { values: sent }, () => underWay.delete(card.id));
+    if (status === 200) typed.delete(`${card.id} ${to}`);
+    if (drawn) return;
+    underWay.delete(card.id);
+    release(card, from);
+    if (status !== 401) catchUp(from, to);
+  });
+}
+
+/** Keep every card under way where it was dropped, whatever was drawn around it. */
+function hold() {
+  for (const { card, to } of underWay.values()) {
+    const drawn = board.querySelector(`#${card.id}`);
+    if (drawn && drawn !== card) drawn.remove();
+    card.setAttribute("aria-busy", "true");
+    put(card, to);
+  }
+}
+
+function release(card, stage) {
+  card.removeAttribute("aria-busy");
+  const from = card.isConnected ? card.getBoundingClientRect() : null;
+  put(card, stage);
+  fly(card, from);
+}
+
+// What could not be asked is asked again until it is known: a lost answer may have been a done move.
+
+const unsure = new Set();
+let again = 0;
+
+function catchUp(...stages) {
+  for (const stage of stages) unsure.add(stage);
+  clearTimeout(again);
+  if (!navigator.onLine) return;
+  inTurn(async () => {
+    for (const stage of [...unsure]) {
+      const { status } = await draw(stage);
+      if (status && status < 500) unsure.delete(stage);
+    }
+    if (unsure.size) again = setTimeout(catchUp, 4000);
+  });
+}
+
+addEventListener("online", () => { if (unsure.size) catchUp(); });
+
+const draw = (stage) => ask("GET", `/board/column/${stage}/`, { target: `#lane-${stage}`, swap: "outerMorph" });
+
+board.addEventListener("htmx:error", (event) => {
+  if (event.detail.ctx?.sourceElement !== board) return;
+  // Said here in the board's words: after a lost answer nobody knows yet that nothing was changed.
+  event.stopPropagation();
+  if (event.detail.ctx.request.method !== "POST") return;
+  say(navigator.onLine
+    ? "No answer from the server. The card is back where it was, until the board can be asked again."
+    : "You are offline. The card is back where it was; nothing was changed.");
+});
+
+// After anything was drawn: an account has one card, a card under way stays where it was dropped, the focus stays.
+
+let focused = "";
+document.addEventListener("focusin", ({ target }) => {
+  focused = board.contains(target) ? target.closest(".card")?.id ?? "" : "";
+});
+
+function tidy() {
+  const seen = new Map();
+  for (const card of cardsIn(board)) {
+    const other = seen.get(card.id);
+    const newer = !other || Number(card.dataset.version) > Number(other.dataset.version);
+    if (other) (newer ? other : card).remove();
+    if (newer) seen.set(card.id, card);
+  }
+  hold();
+  if (mayMove) bindLists();
+  if (focused && document.activeElement === document.body) {
+    document.getElementById(focused)?.querySelector(".name").focus({ preventScroll: true });
+  }
+}
+
+// On the document: what a link to more was replaced by is announced there.
+document.addEventListener("htmx:after:swap", tidy);
+
+// Folding
+
+const FOLDS = "board.folded";
+
+function folds(change) {
+  try {
+    const kept = JSON.parse(localStorage.getItem(FOLDS)) ?? {};
+    if (change) localStorage.setItem(FOLDS, JSON.stringify({ ...kept, ...change }));
+    return kept;
+  } catch {
+    return {};
+  }
+}
+
+function fold(lane, away) {
+  if (!away) return void inTurn(() => draw(lane.dataset.stage));
+  lane.dataset.folded = "";
+  lane.querySelector(".fold").setAttribute("aria-expanded", "false");
+}
+
+board.addEventListener("click", (event) => {
+  const lane = event.target.closest(".fold")?.closest(".lane");
+  if (!lane) return;
+  folds({ [lane.dataset.stage]: !folded(lane) });
+  fold(lane, !folded(lane));
+});
+
+for (const [stage, away] of Object.entries(folds())) {
+  const lane = laneOf(stage);
+  if (lane && folded(lane) !== away) fold(lane, away);
+}
+
+// Moving
+
+const typed = new Map();
+
+/** Ask for the words a move needs; null when it was called off. What was typed is kept for the next time. */
+function wordsFor(card, answer, stage) {
+  const dialog = document.getElementById("reason");
+  const text = dialog.querySelector("textarea");
+  const key = `${card.id} ${stage}`;
+  const title = laneOf(stage).querySelector("h2").textContent;
+  dialog.querySelector("h2").textContent = `${nameOf(card)} to “${title}”`;
+  dialog.querySelector("label").textContent = answer.needs[0].toUpperCase() + answer.needs.slice(1);
+  text.value = typed.get(key) ?? "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      typed.set(key, text.value);
+      resolve(dialog.returnValue === "move" ? text.value : null);
+    }, { once: true });
+  });
+}
+
+/** Move a card to a stage, from where it was dropped if it was; a refused one goes home and the lane says why. */
+async function move(card, stage, dropped = null) {
+  const answer = answersFor(card).get(stage) ?? {};
+  if (answer.refusal) {
+    fly(card, dropped);
+    return refuse(laneOf(stage), answer.refusal);
+  }
+  let reason = "";
+  if (answer.needs) {
+    fly(card, dropped);
+    reason = await wordsFor(card, answer, stage);
+    dropped = null;
+    // A lane may have been drawn anew while the words were typed.
+    card = document.getElementById(card.id) ?? card;
+    if (reason === null || !card.isConnected) return;
+  }
+  const start = dropped ?? card.getBoundingClientRect();
+  const url = `${new URL(card.querySelector(".name").href).pathname}move/`;
+  send(card, url, { to: stage, version: card.dataset.version, reason }, stage);
+  fly(card, start);
+}
+
+/** Let a lane say for a while why it does not take a card. */
+function refuse(lane, why) {
+  lane.dataset.drop = "no";
+  lane.querySelector(".lane-why").textContent = why;
+  lane.dataset.said = "";
+  setTimeout(() => {
+    delete lane.dataset.said;
+    if (!hand) delete lane.dataset.drop;
+  }, 4000);
+}
+
+/** Show a card coming from a place on the screen to where it stands now. */
+function fly(card, from) {
+  if (!from || calm.matches) return;
+  const to = card.getBoundingClientRect();
+  if (!to.width) return;
+  const copy = card.cloneNode(true);
+  copy.removeAttribute("id");
+  copy.setAttribute("aria-hidden", "true");
+  copy.inert = true;
+  copy.classList.add("flying");
+  Object.assign(copy.style, { left: `${to.left}px`, top: `${to.top}px`, width: `${to.width}px`, height: `${to.height}px` });
+  document.body.append(copy);
+  card.classList.add("arriving");
+  const way = `translate(${from.left - to.left}px, ${from.top - to.top}px)`;
+  copy.animate([{ transform: way }, { transform: "none" }], { duration: 160, easing: "ease-out" }).finished.finally(() => {
+    copy.remove();
+    card.classList.remove("arriving");
+  });
+}
+
+// Dragging. Sortable picks up, carries and scrolls; where the card may go and where it lands is decided here.
+
+let hand = null;
+let letGo = () => {};
+const emptyHanded = () => hand?.empty;
+const bound = new WeakSet();
+
+function bindLists() {
+  for (const list of board.querySelectorAll(".cards")) {
+    if (bound.has(list)) continue;
+    bound.add(list);
+    new Sortable(list, {
+      group: { name: "board", pull: false, put: false },
+      sort: false,
+      draggable: ".card:not([aria-busy])",
+      filter: ".moves",
+      preventOnFilter: false,
+      delay: 250,
+      delayOnTouchOnly: true,
+      touchStartThreshold: 8,
+      forceFallback: true,
+      fallbackOnBody: true,
+      fallbackTolerance: 4,
+      fallbackClass: "in-hand",
+      ghostClass: "taken",
+      chosenClass: "chosen",
+      scrollSensitivity: 64,
+      scrollSpeed: 18,
+      onStart: ({ item, originalEvent }) => pickUp(item, originalEvent),
+      onEnd: drop,
+    });
+  }
+}
+
+function pickUp(card, event) {
+  const box = card.getBoundingClientRect();
+  const { clientX, clientY } = event.touches?.[0] ?? event;
+  const place = document.createElement("li");
+  place.className = "place";
+  place.ariaHidden = "true";
+  place.style.height = `${box.height}px`;
+  hand = {
+    card, place, box,
+    lane: null,
+    home: card.closest(".lane"),
+    point: { x: clientX, y: clientY },
+    grip: { x: clientX - box.left, y: clientY - box.top },
+  };
+  hand.empty = new Promise((resolve) => { letGo = resolve; });
+  const answers = answersFor(card);
+  for (const lane of board.querySelectorAll(".lane")) {
+    const answer = answers.get(lane.dataset.stage) ?? {};
+    lane.dataset.drop = lane === hand.home ? "home" : answer.refusal ? "no" : "yes";
+    lane.querySelector(".lane-why").textContent = answer.refusal ?? "";
+  }
+  board.dataset.carrying = "";
+  document.addEventListener("pointermove", carry, { passive: true });
+}
+
+const laneUnder = ({ x, y }) => document.elementFromPoint(x, y)?.closest(".lane") ?? null;
+
+function carry(event) {
+  hand.point = { x: event.clientX, y: event.clientY };
+  hand.box = { left: event.clientX - hand.grip.x, top: event.clientY - hand.grip.y };
+  const lane = laneUnder(hand.point);
+  if (lane === hand.lane) return;
+  delete hand.lane?.dataset.over;
+  hand.place.remove();
+  hand.lane = lane;
+  if (!lane || lane === hand.home) return;
+  lane.dataset.over = "";
+  if (lane.dataset.drop !== "yes" || folded(lane)) return;
+  const list = lane.querySelector(".cards");
+  list.insertBefore(hand.place, placeOf(hand.card, list));
+  hand.place.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function drop() {
+  const { card, place, point, box, home, calledOff } = hand;
+  // Asked anew: the lanes may have been scrolled under a hand that kept still.
+  const lane = laneUnder(point);
+  document.removeEventListener("pointermove", carry);
+  place.remove();
+  delete board.dataset.carrying;
+  for (const other of board.querySelectorAll(".lane")) {
+    delete other.dataset.over;
+    delete other.dataset.drop;
+  }
+  hand = null;
+  if (lane && lane !== home && !calledOff) move(card, lane.dataset.stage, box);
+  else fly(card, box);
+  letGo();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !hand) return;
+  hand.calledOff = true;
+  document.dispatchEvent(new PointerEvent("pointerup", { bubbles: true, cancelable: true }));
+});
+
+// The menu and the keys
+
+const menu = document.getElementById("moves");
+
+function openMenu(card) {
+  if (!mayMove || card.ariaBusy === "true") return;
+  menu.replaceChildren(...[...answersFor(card)].map(([stage, answer]) => entry(card, stage, answer)));
+  menu.showPopover();
+  const box = card.querySelector(".moves").getBoundingClientRect();
+  const left = Math.max(8, Math.min(box.left, innerWidth - menu.offsetWidth - 8));
+  const room = innerHeight - menu.offsetHeight - 8;
+  Object.assign(menu.style, { left: `${left}px`, top: `${Math.max(8, Math.min(box.bottom + 4, room))}px` });
+  menu.querySelector("button")?.focus();
+}
+
+function entry(card, stage, answer) {
+  const [number, label] = laneOf(stage).querySelector("h2").textContent.split(". ");
+  const button = Object.assign(document.createElement("button"), { type: "button", role: "menuitem" });
+  const words = document.createElement("span");
+  const aside = answer.refusal || (answer.needs && `asks for a ${answer.needs}`);
+  words.append(answer.label ?? label);
+  if (aside) words.append(Object.assign(document.createElement("small"), { textContent: aside }));
+  button.append(Object.assign(document.createElement("b"), { textContent: number }), words);
+  button.dataset.number = number;
+  if (answer.refusal) button.ariaDisabled = "true";
+  else {
+    button.addEventListener("click", () => {
+      menu.hidePopover();
+      card.querySelector(".name").focus({ preventScroll: true });
+      move(card, stage);
+    });
+  }
+  return button;
+}
+
+board.addEventListener("click", (event) => {
+  const button = event.target.closest(".moves");
+  if (button) openMenu(button.closest(".card"));
+});
+
+let letters = "";
+let forgotten = 0;
+
+menu?.addEventListener("keydown", (event) => {
+  const entries = [...menu.children];
+  const at = entries.indexOf(document.activeElement);
+  const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
+  let next = event.key in steps ? entries.at(steps[event.key] % entries.length) : null;
+  if (event.key === "Tab") menu.hidePopover();
+  if (/^[0-9a-d]$/.test(event.key)) {
+    clearTimeout(forgotten);
+    forgotten = setTimeout(() => { letters = ""; }, 900);
+    letters += event.key;
+    next = entries.find(({ dataset }) => dataset.number.startsWith(letters));
+  }
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+});
+
+board.addEventListener("keydown", (event) => {
+  const card = event.target.closest(".card");
+  if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
+  const ways = { ArrowUp: [beside, -1], ArrowDown: [beside, 1], ArrowLeft: [across, -1], ArrowRight: [across, 1] };
+  const [way, step] = ways[event.key] ?? [];
+  if (event.key === "m") openMenu(card);
+  else if (way) way(card, step)?.querySelector(".name").focus();
+  else return;
+  event.preventDefault();
+});
+
+function beside(card, step) {
+  const cards = cardsIn(card.parentElement);
+  return cards[cards.indexOf(card) + step];
+}
+
+function across(card, step) {
+  const lanes = [...board.querySelectorAll(".lane:not([data-folded])")].filter((lane) => cardsIn(lane).length);
+  const lane = lanes[lanes.indexOf(card.closest(".lane")) + step];
+  const row = cardsIn(card.parentElement).indexOf(card);
+  return lane && (cardsIn(lane)[row] ?? cardsIn(lane).at(-1));
+}
+
+// Undo waits its turn like every other change, and its lanes come back the same way.
+
+document.addEventListener("toast", ({ detail }) => {
+  const { url, values } = detail.undo ?? {};
+  if (!url) return;
+  detail.undo = () => {
+    const card = board.querySelector(`#account-${url.split("/")[2]}`);
+    if (card) send(card, url, values, stageOf(card));
+    else inTurn(() => ask("POST", url, { values: { ...values, from: "board", shown: shown() } }));
+  };
+}, { capture: true });
+
+if (mayMove) bindLists();

@@ -1,0 +1,398 @@
+"""The board in a real browser. After every story, what the page shows is what the database holds."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from apps.crm.models import Account, StageTransition
+from apps.crm.pipeline import CLOSED, STAGES, Stage, options
+from tests.factories import account, user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => window.violations.push(
+  `${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+# Wide enough for all lanes at once.
+WIDE = {"viewport": {"width": 2800, "height": 900}}
+
+
+@pytest.fixture
+def dan():
+    return user(first_name="Dan", last_name="Roe")
+
+
+@pytest.fixture
+def open_board(browser, live_server, settings, login):
+    """Opens the board for a person; at the end no script failed and no policy was violated."""
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    opened = []
+
+    def open_it(person, **options):
+        context = browser.new_context(**{"base_url": live_server.url, **WIDE, **options})
+        context.set_default_timeout(8000)
+        context.add_init_script(VIOLATIONS)
+        page = context.new_page()
+        failures = []
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        opened.append((context, page, failures))
+        login(page, person)
+        page.goto("/board/")
+        # Until the rules have come, the lanes could not say why.
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield open_it
+    for context, page, failures in opened:
+        found = page.evaluate("window.violations")
+        context.close()
+        assert (failures, found) == ([], [])
+
+
+def card(page, of):
+    return page.locator(f"#account-{of.pk}")
+
+
+def grab(page, of, to):
+    """Pick up a card and carry it over a lane, without letting go."""
+    card(page, of).scroll_into_view_if_needed()
+    box, lane = card(page, of).bounding_box(), page.locator(f"#lane-{to}").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 9, y + 9, steps=3)
+    page.mouse.move(lane["x"] + lane["width"] / 2, lane["y"] + 160, steps=6)
+
+
+def drag(page, of, to):
+    grab(page, of, to)
+    page.mouse.up()
+
+
+def said(page, text):
+    expect(page.locator(".toast", has_text=text).last).to_be_visible()
+
+
+def stages(of):
+    """The stages an account has been moved to, the first load included."""
+    ledger = StageTransition.objects.filter(account=of).order_by("version")
+    return list(ledger.values_list("to_stage", flat=True))
+
+
+def assert_true(page):
+    """What the page shows equals what the database holds: every lane's cards in order, its count and its sum."""
+    expect(page.locator(".card[aria-busy], .flying, .arriving, .place, .in-hand, .taken")).to_have_count(0)
+    lanes = page.evaluate(
+        """Object.fromEntries([...document.querySelectorAll(".lane")].map((lane) => [lane.dataset.stage, {
+            folded: "folded" in lane.dataset,
+            cards: [...lane.querySelectorAll(".card")].map((card) => [card.id, Number(card.dataset.version)]),
+            count: lane.querySelector(".lane-count").firstChild.textContent,
+            sum: lane.querySelector(".lane-sum").textContent,
+        }]))"""
+    )
+    for stage in STAGES:
+        here, lane = list(Account.objects.filter(stage=stage).order_by("renewal_on", "pk")), lanes[stage]
+        assert lane["count"] == str(len(here)), stage.label
+        if not lane["folded"]:
+            assert lane["cards"] == [[f"account-{it.pk}", it.version] for it in here], stage.label
+        if stage not in CLOSED:
+            forecast = sum(it.forecast or 0 for it in here)
+            assert lane["sum"] == (f"${forecast:,.0f}" if forecast else ""), stage.label
+
+
+def test_a_permitted_drag_moves_the_card_and_both_lanes_are_drawn_from_the_database(open_board, dan):
+    one, *_ = [account(Stage.NEW, forecast=number * 100) for number in (1, 2, 3)]
+    account(Stage.INITIATED, forecast=50)
+    page = open_board(dan)
+    drag(page, one, Stage.INITIATED)
+    said(page, "moved to “2. Onboarding Initiated”")
+    assert stages(one) == [Stage.NEW, Stage.INITIATED]
+    assert StageTransition.objects.get(account=one, version=2).cause == "board"
+    assert_true(page)
+    # The lanes drawn anew can be dragged from and to like the first ones.
+    drag(page, one, Stage.ENGAGED_EMAIL)
+    said(page, "moved to “3a. Engaged — Email”")
+    assert_true(page)
+
+
+def test_on_pick_up_permitted_lanes_light_up_and_each_other_says_why_not(open_board, dan):
+    here = account(Stage.AWAITING_FINAL_OUTREACH)
+    Account.objects.filter(pk=here.pk).update(engaged_at=timezone.now(), engaged_via="email")
+    here.refresh_from_db()
+    page = open_board(dan)
+    grab(page, here, Stage.NEW)
+    for option in options(here):
+        lane = page.locator(f"#lane-{option.to}")
+        expect(lane).to_have_attribute("data-drop", "yes" if option.permitted else "no")
+        expect(lane.locator(".lane-why")).to_have_text(option.refusal)
+        if option.refusal:
+            expect(lane.locator(".lane-why")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(page.locator("[data-drop]")).to_have_count(0)
+    assert stages(here) == [Stage.AWAITING_FINAL_OUTREACH]
+    assert_true(page)
+
+
+def test_a_refused_drop_sends_the_card_home_the_lane_says_why_and_nothing_is_asked(open_board, dan):
+    here = account(Stage.NEW)
+    page = open_board(dan)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    drag(page, here, Stage.AWAITING_FINAL_OUTREACH)
+    why = page.locator(f"#lane-{Stage.AWAITING_FINAL_OUTREACH} .lane-why")
+    expect(why).to_be_visible()
+    expect(why).to_contain_text("an account nobody has written to has nothing to follow up")
+    assert_true(page)
+    assert (asked, stages(here)) == ([], [Stage.NEW])
+
+
+def test_a_drop_that_needs_words_asks_for_them_keeps_them_when_called_off_and_moves_when_given(
+    open_board, dan
+):
+    here = account(Stage.NEW)
+    page = open_board(dan)
+    drag(page, here, Stage.CHURNED)
+    words = page.locator("#reason textarea")
+    words.fill("They went with somebody else.")
+    page.keyboard.press("Escape")
+    expect(words).to_be_hidden()
+    assert_true(page)
+    assert stages(here) == [Stage.NEW]
+    drag(page, here, Stage.CHURNED)
+    expect(words).to_have_value("They went with somebody else.")
+    page.get_by_role("button", name="Move", exact=True).click()
+    said(page, "moved to “6d. Churned”")
+    assert StageTransition.objects.get(account=here, version=2).reason == "They went with somebody else."
+    assert_true(page)
+
+
+def test_quick_drags_on_a_slow_line_are_answered_in_turn_and_all_stay(open_board, dan):
+    one, two, three = [account(Stage.NEW, forecast=100) for _ in range(3)]
+    page = open_board(dan)
+    page.evaluate(
+        """() => {
+            const answered = window.fetch;
+            window.fetch = async (...asked) => {
+                await new Promise((wait) => setTimeout(wait, 700));
+                return answered(...asked);
+            };
+        }"""
+    )
+    drag(page, one, Stage.INITIATED)
+    drag(page, two, Stage.CALL_BOOKED)
+    expect(page.locator(f"#cards-{Stage.CALL_BOOKED} #account-{two.pk}[aria-busy]")).to_have_count(1)
+    # The answer to the first arrives while the third is in hand.
+    grab(page, three, Stage.INITIATED)
+    page.wait_for_timeout(1000)
+    expect(page.locator(".in-hand")).to_have_count(1)
+    page.mouse.up()
+    assert_true(page)
+    assert [stages(it)[1:] for it in (one, two, three)] == [
+        [Stage.INITIATED],
+        [Stage.CALL_BOOKED],
+        [Stage.INITIATED],
+    ]
+
+
+def test_a_card_that_a_colleague_moved_is_drawn_where_it_truly_is_with_who_was_first(open_board, dan):
+    mina = user(first_name="Mina", last_name="Hart")
+    here = account(Stage.NEW)
+    page = open_board(dan)
+    here.move(Stage.CALL_BOOKED, by=mina, now=timezone.now(), cause="list")
+    drag(page, here, Stage.INITIATED)
+    said(page, "Mina Hart moved it to “3b. Engaged — Call Booked” first.")
+    assert stages(here) == [Stage.NEW, Stage.CALL_BOOKED]
+    assert_true(page)
+
+
+def test_a_drag_while_offline_puts_the_card_back_and_says_so(open_board, dan):
+    here = account(Stage.NEW)
+    account(Stage.NEW)
+    page = open_board(dan)
+    page.context.set_offline(True)
+    drag(page, here, Stage.INITIATED)
+    said(page, "You are offline. The card is back where it was; nothing was changed.")
+    assert_true(page)
+    assert stages(here) == [Stage.NEW]
+    page.context.set_offline(False)
+    drag(page, here, Stage.INITIATED)
+    said(page, "moved to “2. Onboarding Initiated”")
+    assert_true(page)
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_and_drawn_true(open_board, dan):
+    here = account(Stage.NEW)
+    page = open_board(dan)
+
+    def lose(route):
+        route.fetch()
+        route.abort("connectionreset")
+
+    page.route("**/move/**", lose)
+    drag(page, here, Stage.INITIATED)
+    said(page, "No answer from the server.")
+    expect(page.locator(f"#cards-{Stage.INITIATED} #account-{here.pk}")).to_have_count(1)
+    assert stages(here) == [Stage.NEW, Stage.INITIATED]
+    assert_true(page)
+
+
+@pytest.mark.parametrize(("status", "words"), [(500, "Something went wrong"), (403, "You may not do that")])
+def test_an_answer_that_is_none_puts_the_card_back(open_board, dan, status, words):
+    here = account(Stage.NEW)
+    page = open_board(dan)
+    page.route("**/move/**", lambda route: route.fulfill(status=status, body="<p>No</p>"))
+    drag(page, here, Stage.INITIATED)
+    said(page, words)
+    expect(page.locator(f"#cards-{Stage.NEW} #account-{here.pk}")).to_have_count(1)
+    assert_true(page)
+    assert stages(here) == [Stage.NEW]
+
+
+def test_undo_by_its_key_takes_the_move_back_and_draws_both_lanes(open_board, dan):
+    here = account(Stage.NEW, forecast=70)
+    page = open_board(dan)
+    drag(page, here, Stage.INITIATED)
+    said(page, "moved to")
+    page.keyboard.press("z")
+    said(page, "is back in “1. New Account”")
+    assert stages(here) == [Stage.NEW, Stage.INITIATED, Stage.NEW]
+    assert_true(page)
+
+
+def test_the_menu_moves_by_keyboard_alone_and_says_what_is_refused(open_board, dan):
+    first, second = account(Stage.NEW), account(Stage.NEW)
+    account(Stage.INITIATED)
+    page = open_board(dan)
+    card(page, first).locator(".name").focus()
+    for key in ("ArrowRight", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+    expect(card(page, second).locator(".name")).to_be_focused()
+    page.keyboard.press("m")
+    menu = page.get_by_role("menu", name="Move to")
+    expect(menu.get_by_role("menuitem").first).to_be_focused()
+    expect(menu.get_by_role("menuitem").first).to_contain_text("Outreach sent")
+    expect(menu.locator("[aria-disabled]", has_text="nobody has written to")).to_have_count(1)
+    page.keyboard.type("3b")
+    page.keyboard.press("Enter")
+    said(page, "moved to “3b. Engaged — Call Booked”")
+    expect(card(page, second).locator(".name")).to_be_focused()
+    assert stages(second) == [Stage.NEW, Stage.CALL_BOOKED]
+    assert_true(page)
+
+
+def test_a_long_press_picks_up_a_card_by_touch_and_a_swipe_does_not(open_board, dan):
+    here = account(Stage.NEW)
+    page = open_board(dan, has_touch=True, is_mobile=True, viewport={"width": 768, "height": 1024})
+    touch = page.context.new_cdp_session(page)
+
+    def finger(kind, x=0, y=0):
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def sweep(x, y, to):
+        for step in range(1, 6):
+            finger("touchMove", x + (to - x) * step / 5, y)
+            page.wait_for_timeout(20)
+
+    box, lane = card(page, here).bounding_box(), page.locator(f"#lane-{Stage.INITIATED}").bounding_box()
+    x, y = box["x"] + 120, box["y"] + 40
+    finger("touchStart", x, y)
+    sweep(x, y, x - 100)
+    finger("touchEnd")
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.getElementById('board').scrollLeft") > 0
+    assert stages(here) == [Stage.NEW]
+    page.evaluate("document.getElementById('board').scrollTo(0, 0)")
+    finger("touchStart", x, y)
+    page.wait_for_timeout(400)
+    sweep(x, y, lane["x"] + 100)
+    expect(page.locator(f"#lane-{Stage.INITIATED}")).to_have_attribute("data-over", "")
+    finger("touchEnd")
+    said(page, "moved to “2. Onboarding Initiated”")
+    assert_true(page)
+
+
+def test_more_cards_come_on_scroll_and_stay_after_a_move(open_board, dan):
+    made = [account(Stage.NEW) for _ in range(60)]
+    page = open_board(dan)
+    lane = page.locator(f"#cards-{Stage.NEW}")
+    for count in (25, 50, 60):
+        expect(lane.locator(".card")).to_have_count(count)
+        lane.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
+    drag(page, made[40], Stage.INITIATED)
+    said(page, "moved to")
+    expect(lane.locator(".card")).to_have_count(59)
+    assert lane.evaluate("(list) => list.scrollTop") > 0
+    assert_true(page)
+
+
+def test_cards_that_were_asked_for_before_a_move_do_not_come_back_to_the_lane_it_left(open_board, dan):
+    made = [account(Stage.NEW) for _ in range(40)]
+    page = open_board(dan)
+    held = []
+    page.route("**/board/column/**", lambda route: held.append((route, route.fetch())))
+    lane = page.locator(f"#cards-{Stage.NEW}")
+    lane.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
+    page.wait_for_timeout(300)
+    page.unroute("**/board/column/**")
+    made[30].move(Stage.INITIATED, by=dan, now=timezone.now(), cause="list")
+    drag(page, made[20], Stage.INITIATED)
+    said(page, "moved to")
+    for route, answer in held:
+        route.fulfill(response=answer)
+    page.wait_for_timeout(300)
+    lane.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
+    expect(lane.locator(".card")).to_have_count(38)
+    assert held
+    assert_true(page)
+
+
+def test_a_closed_lane_unfolds_with_its_cards_stays_unfolded_and_takes_a_card(open_board, dan):
+    account(Stage.CHURNED)
+    here = account(Stage.NEW)
+    page = open_board(dan)
+    cards = page.locator(f"#lane-{Stage.CHURNED} .card")
+    expect(cards).to_have_count(0)
+    page.get_by_role("button", name="6d. Churned: cards").click()
+    expect(cards).to_have_count(1)
+    page.reload()
+    expect(cards).to_have_count(1)
+    drag(page, here, Stage.CHURNED)
+    page.locator("#reason textarea").fill("Closed down.")
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(cards).to_have_count(2)
+    assert_true(page)
+
+
+def test_a_viewer_sees_the_board_but_picks_nothing_up(open_board):
+    here = account(Stage.NEW)
+    page = open_board(user("viewer"))
+    expect(page.locator(".moves")).to_have_count(0)
+    drag(page, here, Stage.INITIATED)
+    assert_true(page)
+    assert stages(here) == [Stage.NEW]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_axe_finds_nothing_on_the_board_in_its_menu_nor_with_a_card_in_hand(
+    open_board, dan, axe, width, scheme
+):
+    here = account(Stage.NEW, since=timezone.now() - timedelta(days=12), sales_contact_kind="AE")
+    for stage in STAGES:
+        account(stage, owner=dan, forecast=100)
+    page = open_board(dan, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    axe(page)
+    card(page, here).locator(".moves").click()
+    axe(page)
+    page.keyboard.press("Escape")
+    grab(page, here, Stage.NEW)
+    axe(page)
+    page.mouse.up()
