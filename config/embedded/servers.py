@@ -373,7 +373,6 @@ class Valkey(Server):
             "maxmemory-policy": "noeviction",
             "databases": "64",
             "daemonize": "no",
-            "enable-debug-command": "local",
         }
         with open(self.log, "ab") as log:
             self.child = spawn(

@@ -441,10 +441,11 @@ class Supervisor:
 
         if self.one_off:
             stop(self.one_off, by=signal.SIGTERM, within=left(1))
-        for name in ("beat", "web", "worker"):
+        # granian may miss a signal that comes while its workers start, so it gets no more than it needs.
+        for name, seconds in (("beat", 1), ("web", 3), ("worker", 6)):
             for part in self.parts:
                 if part.name == name:
-                    part.stop(left(6))
+                    part.stop(left(seconds))
         for server in reversed(self.servers):
             server.stop(left(3))
         self._children_file.unlink(missing_ok=True)
