@@ -169,7 +169,7 @@ def _outreach(stage: Stage, fact: Mapping[str, Any], numbers: Numbers) -> Word:
     late = (numbers.today - due).days
     if late > 0:
         return Word(f"Write now, {late} d late", "bad")
-    return Word("Write today", "wait") if not late else Word(f"Write by {day(due, numbers.today)}")
+    return Word("Write today", "wait") if not late else Word(f"Write by {day(due, numbers.today)}", "soft")
 
 
 def _due(when: date | None, today: date) -> Word:
@@ -188,7 +188,7 @@ def _badges(fact: Mapping[str, Any], numbers: Numbers, call_at: datetime | None)
     entered = fact["entered_at"]
     told = (
         (alerts, f"{alerts} alerts" if alerts > 1 else "Alert", "bad"),
-        (replied and (written is None or replied > written), "Reply waiting", "info"),
+        (replied and (written is None or replied > written), "Replied", "info"),
         (called, f"Call {day(called, numbers.today)}", "accent"),
         (fact["quarantine"], "Needs a stage", "wait"),
         (risk in (PaymentRisk.HIGH, PaymentRisk.MEDIUM), f"Risk {risk}", "bad" if risk == "high" else "wait"),

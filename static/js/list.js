@@ -1,0 +1,77 @@
+// The daily list under the hands: keys, the actions of the row in hand, and a search field that keeps its focus.
+
+import { openForm } from "./forms.js";
+
+const FORMS = { m: "move", n: "note", t: "task", a: "assign" };
+const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
+const here = () => document.activeElement?.closest?.("#rows > tr[id^=a]");
+let last = "";
+
+// One set of buttons for all rows: it stands in the row under the pointer or the keyboard.
+const actions = document.getElementById("row-actions")?.content.firstElementChild.cloneNode(true);
+
+function showActions(row) {
+  if (!actions?.childElementCount || !row || row.lastElementChild.contains(actions)) return;
+  row.lastElementChild.append(actions);
+}
+
+document.addEventListener("mouseover", (event) => {
+  if (actions?.contains(document.activeElement)) return;
+  showActions(event.target.closest?.("#rows > tr[id^=a]"));
+});
+
+document.addEventListener("focusin", (event) => {
+  const row = event.target.closest?.("#rows > tr[id^=a]");
+  if (!row) return;
+  last = row.id;
+  showActions(row);
+});
+
+function go(step) {
+  const all = rows();
+  const at = all.findIndex((row) => row.id === last);
+  const to = at < 0 ? all[0] : all[Math.min(Math.max(at + (here() ? step : 0), 0), all.length - 1)];
+  to?.querySelector("a").focus({ preventScroll: true });
+  to?.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open]") || event.target.matches?.("textarea, select")) return;
+  if (event.target.matches?.("input")) {
+    if (event.target.id === "q" && ["ArrowDown", "Escape"].includes(event.key)) {
+      event.target.blur();
+      go(0);
+      event.preventDefault();
+    }
+    return;
+  }
+  const arrows = event.target === document.body || here();
+  if (event.key === "j" || (event.key === "ArrowDown" && arrows)) go(1);
+  else if (event.key === "k" || (event.key === "ArrowUp" && arrows)) go(-1);
+  else if (event.key === "f") document.getElementById("filters")?.showPopover();
+  else if (FORMS[event.key] && here() && actions?.querySelector(`[data-form=${FORMS[event.key]}]`)) {
+    openForm(FORMS[event.key], here().id.slice(1), "list");
+  } else return;
+  event.preventDefault();
+});
+
+// Addresses say only what was chosen.
+document.addEventListener("htmx:config:request", (event) => {
+  const { request, sourceElement } = event.detail.ctx;
+  if (!sourceElement.matches?.("form.filter")) return;
+  for (const [name, value] of [...request.body]) if (!value) request.body.delete(name);
+  request.action = "/";
+});
+
+// The filters stay open while several are chosen, and the search field, which is kept over a swap, follows the address.
+let filtersOpen = false;
+document.addEventListener("htmx:before:swap", () => {
+  filtersOpen = document.getElementById("filters")?.matches(":popover-open") ?? false;
+});
+document.addEventListener("htmx:after:swap", (event) => {
+  const filters = document.getElementById("filters");
+  if (filtersOpen && filters?.isConnected && !filters.matches(":popover-open")) filters.showPopover();
+  const q = document.getElementById("q");
+  if (q && document.activeElement !== q) q.value = new URLSearchParams(location.search).get("q") ?? "";
+});

@@ -1,0 +1,257 @@
+"""The daily list under the hands: keys, actions, filters, drafts, undo, and what happens when things go wrong."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from apps.crm.models import Account, Note, Task
+from apps.crm.pipeline import Stage
+from tests.factories import account, user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def opened(page, login):
+    """The list of three accounts, the earliest renewal first, opened by a specialist."""
+    today = timezone.now().date()
+    for number, name in enumerate(("Amber", "Birch", "Cedar")):
+        account(
+            Stage.NEW,
+            since=timezone.now() - timedelta(days=1),
+            name=name,
+            next_renewal_on=today + timedelta(days=20 + number),
+        )
+    page.person = login(page)
+    page.goto("/")
+    return page
+
+
+def row(page, name):
+    return page.locator("#rows tr", has_text=name)
+
+
+def named(page):
+    return page.locator("#rows th a").all_inner_texts()
+
+
+def test_the_keys_walk_open_and_move_without_a_mouse(opened):
+    opened.keyboard.press("j")
+    expect(row(opened, "Amber").locator("a")).to_be_focused()
+    opened.keyboard.press("j")
+    opened.keyboard.press("ArrowDown")
+    expect(row(opened, "Cedar").locator("a")).to_be_focused()
+    opened.keyboard.press("k")
+    opened.keyboard.press("m")
+    expect(opened.locator("#form")).to_contain_text("Move Birch")
+    expect(opened.locator("#form .moves button").first).to_be_focused()
+    opened.keyboard.press("Enter")
+    expect(opened.locator(".toast")).to_contain_text("Birch moved to “2. Onboarding Initiated”.")
+    expect(row(opened, "Birch")).to_contain_text("2. Onboarding Initiated")
+    expect(opened.locator("#form")).not_to_be_visible()
+    expect(row(opened, "Birch").locator("th a")).to_be_focused()
+    expect(opened.locator("#pile-new")).to_have_text("2")
+    assert Account.objects.get(name="Birch").stage == "initiated"
+    opened.keyboard.press("z")
+    expect(row(opened, "Birch")).to_contain_text("1. New Account")
+    assert Account.objects.get(name="Birch").stage == "new"
+    opened.keyboard.press("Enter")
+    expect(opened.locator("h1")).to_have_text("Birch")
+
+
+def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
+    before = row(opened, "Birch").bounding_box()
+    row(opened, "Birch").hover()
+    expect(row(opened, "Birch").get_by_role("button", name="Assign")).to_be_visible()
+    assert row(opened, "Birch").bounding_box() == before
+    row(opened, "Amber").hover()
+    expect(opened.get_by_role("button", name="Assign")).to_have_count(1)
+    row(opened, "Amber").get_by_role("button", name="Assign").click()
+    opened.get_by_label("Owner", exact=True).select_option(str(opened.person.pk))
+    opened.locator("#form .primary").click()
+    expect(row(opened, "Amber")).to_contain_text(str(opened.person))
+    assert Account.objects.get(name="Amber").owner == opened.person
+
+
+def test_a_half_typed_note_outlives_escape_a_click_outside_and_a_reload(opened):
+    text = opened.locator("#form textarea")
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    opened.keyboard.type("They asked about billing limits")
+    opened.keyboard.press("Escape")
+    expect(opened.locator("#form")).not_to_be_visible()
+    opened.keyboard.press("n")
+    expect(text).to_have_value("They asked about billing limits")
+    opened.mouse.click(5, 5)
+    expect(opened.locator("#form")).not_to_be_visible()
+    opened.reload()
+    opened.keyboard.press("j")
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    expect(text).to_have_value("")
+    opened.keyboard.press("Escape")
+    opened.keyboard.press("k")
+    opened.keyboard.press("n")
+    expect(text).to_have_value("They asked about billing limits")
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast")).to_contain_text("Noted on Amber.")
+    assert [note.text for note in Note.objects.all()] == ["They asked about billing limits"]
+    opened.keyboard.press("n")
+    expect(text).to_have_value("")
+
+
+def test_a_note_written_offline_is_kept_and_said_so(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    opened.keyboard.type("On the train")
+    opened.context.set_offline(True)
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast.bad")).to_contain_text("Nothing was changed")
+    expect(opened.locator("#form textarea")).to_have_value("On the train")
+    opened.context.set_offline(False)
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast").last).to_contain_text("Noted on Amber.")
+    assert Note.objects.count() == 1
+    opened.complaints[:] = [said for said in opened.complaints if "Failed to fetch" not in said]
+
+
+def test_a_task_is_added_and_shows_in_its_row(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("t")
+    opened.keyboard.type("Call them back")
+    opened.keyboard.press("Enter")
+    expect(row(opened, "Amber")).to_contain_text("Today")
+    task = Task.objects.get()
+    assert (task.title, task.assignee) == ("Call them back", opened.person)
+
+
+def test_a_move_that_needs_a_reason_asks_for_it(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("m")
+    opened.get_by_text("Churned…").click()
+    opened.locator("#form textarea:visible").fill("Went to a rival.")
+    opened.get_by_role("button", name="Churned", exact=True).click()
+    expect(row(opened, "Amber")).to_contain_text("6d. Churned")
+    assert Account.objects.get(name="Amber").transitions.first().reason == "Went to a rival."
+
+
+def test_who_comes_second_is_told_and_sees_what_is_true(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("m")
+    expect(opened.locator("#form .moves button").first).to_be_visible()
+    dan = user(first_name="Dan", last_name="Ohm")
+    Account.objects.get(name="Amber").move(Stage.CALL_BOOKED, by=dan, now=timezone.now(), cause="board")
+    opened.keyboard.press("Enter")
+    expect(opened.locator(".toast.bad")).to_contain_text(
+        "Dan Ohm moved it to “3b. Engaged — Call Booked” first."
+    )
+    expect(row(opened, "Amber")).to_contain_text("3b. Engaged — Call Booked")
+    expect(opened.locator("#form")).not_to_be_visible()
+
+
+def test_what_cannot_be_done_says_why(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("m")
+    opened.get_by_text("Not possible now").click()
+    expect(opened.locator("#form")).to_contain_text("Not from 1: an account nobody has written to")
+
+
+def test_search_narrows_while_typing_and_keeps_every_letter_and_the_focus(opened):
+    opened.keyboard.press("/")
+    opened.keyboard.type("ceda", delay=60)
+    expect(opened.locator("#rows th a")).to_have_count(1)
+    expect(opened.locator("#q")).to_be_focused()
+    expect(opened.locator("#q")).to_have_value("ceda")
+    expect(opened).to_have_url(re.compile(r"/\?q=ceda$"))
+    opened.keyboard.press("ArrowDown")
+    expect(row(opened, "Cedar").locator("a")).to_be_focused()
+    opened.get_by_label("Remove the filter").click()
+    expect(opened.locator("#rows th a")).to_have_count(3)
+    expect(opened.locator("#q")).to_have_value("")
+    opened.go_back()
+    expect(opened.locator("#rows th a")).to_have_count(1)
+    expect(opened.locator("#q")).to_have_value("ceda")
+    opened.reload()
+    assert named(opened) == ["Cedar"]
+
+
+def test_filters_sorting_and_back_all_go_through_the_address(opened):
+    Account.objects.filter(name="Birch").update(forecast=900, plan="yc")
+    opened.get_by_role("link", name="Forecast").click()
+    expect(opened.locator("#rows th a").first).to_have_text("Birch")
+    expect(opened.locator("th[aria-sort=descending]")).to_have_text("Forecast")
+    opened.keyboard.press("f")
+    opened.get_by_label("Plan").select_option("yc")
+    expect(opened.locator("#rows th a")).to_have_count(1)
+    expect(opened).to_have_url(re.compile(r"/\?sort=-forecast&plan=yc$"))
+    expect(opened.locator("#filters")).to_be_visible()
+    opened.keyboard.press("Escape")
+    expect(opened.locator("#filters")).not_to_be_visible()
+    opened.go_back()
+    expect(opened.locator("#rows th a")).to_have_count(3)
+    opened.get_by_role("link", name="Mine").click()
+    expect(opened.locator(".empty")).to_contain_text("No account is like that.")
+
+
+def test_the_list_has_no_end_to_see(page, login):
+    today = timezone.now().date()
+    for number in range(130):
+        account(Stage.NEW, name=f"N{number:03}", next_renewal_on=today + timedelta(days=number))
+    login(page)
+    page.goto("/")
+    for _ in range(3):
+        page.locator("#rows tr").last.scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+    expect(page.locator("#rows th a")).to_have_count(130)
+    assert named(page) == [f"N{number:03}" for number in range(130)]
+    assert page.locator("thead th").first.bounding_box()["y"] < 200, "the head stays in view"
+
+
+def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    opened.keyboard.type("Unsent")
+    opened.context.clear_cookies()
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast.bad").last).to_contain_text("You were signed out.")
+    expect(opened.locator("#form textarea")).to_have_value("Unsent")
+
+
+def test_an_accounts_page_moves_notes_and_undoes_in_place(opened):
+    row(opened, "Amber").locator("a").click()
+    opened.get_by_role("button", name="Outreach sent").click()
+    expect(opened.locator(".account-head .stage").first).to_have_text("2. Onboarding Initiated")
+    expect(opened.locator(".timeline li").first).to_contain_text("moved it to 2. Onboarding Initiated")
+    opened.get_by_text("Write a note").click()
+    opened.get_by_label("Note", exact=True).fill("Kind people")
+    opened.get_by_role("button", name="Save note").click()
+    expect(opened.locator(".said")).to_have_text("Kind people")
+    opened.get_by_role("button", name="Undo").first.click()
+    expect(opened.locator(".account-head .stage").first).to_have_text("1. New Account")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_axe_finds_nothing(opened, axe, scheme, width):
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": width, "height": 800})
+    axe(opened)
+    row(opened, "Amber").hover()
+    axe(opened)
+    opened.locator("#filter-button").click()
+    axe(opened)
+    opened.goto("/?stage=new&plan=yc")
+    axe(opened)
+    opened.goto(f"/accounts/{Account.objects.get(name='Amber').pk}/")
+    axe(opened)
+    opened.goto("/")
+    row(opened, "Amber").locator("a").focus()
+    opened.keyboard.press("m")
+    expect(opened.locator("#form .moves button").first).to_be_visible()
+    axe(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page does not scroll sideways"
+    )
