@@ -529,6 +529,8 @@ def test_one_worker_at_a_time_carries_an_import_out():
         cursor.execute("SELECT pg_advisory_lock(%s, %s)", [imports.LOCK, made.pk])
     assert made.carry_out(now=NOW) is False
     assert Account.objects.count() == 0
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")
     other.close()
     assert made.carry_out(now=NOW) is True
     assert Account.objects.count() == 1

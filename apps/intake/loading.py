@@ -47,9 +47,7 @@ def preview(
         reading = Reading(table, mapping, now, tell)
         report = Report(reading.rows())
         reading.refuse(report.problems())
-        outcome = reading.outcome(report, report.preview(without=reading.rejected))
-        transaction.set_rollback(True)
-    return outcome
+        return reading.outcome(report, report.preview(without=reading.rejected))
 
 
 def take_in(
@@ -74,9 +72,7 @@ def take_in(
                 return reading.outcome(report, report.write(source="import", now=now, by=by, held_by=held_by))
             except BadRows as bad:
                 reading.refuse(bad.problems)
-        outcome = reading.outcome(report, report.preview(without=reading.rejected))
-        transaction.set_rollback(True)
-    return outcome
+        return reading.outcome(report, report.preview(without=reading.rejected))
 
 
 class Reading:
