@@ -125,3 +125,15 @@ def test_a_run_cut_short_leaves_whole_slices_and_the_next_goes_on(monkeypatch):
     assert Run.objects.get().acted == 10
     assert run(["final-outreach-due"], now=LATER)[0].acted == 20
     assert Act.objects.count() == Task.objects.count() == 30
+
+
+def test_what_changed_since_it_was_found_is_looked_at_again(monkeypatch):
+    monkeypatch.setattr(engine, "SLICE", 1)
+    first, second = in_2(2)
+
+    def extend(line):
+        Account.objects.filter(pk=second).update(extended_until=in_days(20))
+
+    assert [result.acted for result in run(["final-outreach-due"], now=NOW, tell=extend)] == [1]
+    assert list(Act.objects.values_list("account", flat=True)) == [first]
+    assert Account.objects.get(pk=second).stage == Stage.INITIATED
