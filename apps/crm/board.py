@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import product
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
@@ -36,7 +37,8 @@ LIMITS: dict[Stage, int] = {
 }
 
 
-class Row(NamedTuple):
+@dataclass(slots=True)
+class Row:
     """What a card needs of an account, and of it alone: the fields are columns of the query."""
 
     pk: int
@@ -58,7 +60,11 @@ class Row(NamedTuple):
     call_at: datetime | None
 
 
-class Holding(NamedTuple):
+COLUMNS = [field.name for field in fields(Row)]
+
+
+@dataclass(frozen=True)
+class Holding:
     """How many accounts stand at a stage and what they are forecast to pay; no sum where it is not counted out."""
 
     count: int = 0
@@ -82,14 +88,15 @@ def first_rows(
     """The first accounts of each stage by renewal, as many as ``sizes`` asks for. One query for all stages."""
     rows: dict[Stage, list[Row]] = {stage: [] for stage in sizes}
     here = with_next_call(accounts, numbers).filter(stage=RawSQL("lane.stage", ()))
-    card, values = here.order_by(*BY_RENEWAL).values_list(*Row._fields).query.sql_with_params()
+    card, given = here.order_by(*BY_RENEWAL).values_list(*COLUMNS).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT card.* FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS lane (stage, size, place)"
             f" CROSS JOIN LATERAL ({card} LIMIT lane.size) card",
-            [[str(stage) for stage in sizes], [*sizes.values()], *values],
+            [[str(stage) for stage in sizes], [*sizes.values()], *given],
         )
-        for row in map(Row._make, cursor.fetchall()):
+        for values in cursor.fetchall():
+            row = Row(*values)
             rows[Stage(row.stage)].append(row)
     return rows
 

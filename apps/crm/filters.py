@@ -129,8 +129,9 @@ class AccountFilter(django_filters.FilterSet):
         self._ignore("Stage", [value for value in data.getlist("stage") if value not in stages])
         data.setlist("stage", [value for value in data.getlist("stage") if value in stages])
         super().__init__(data, Account.objects.all() if queryset is None else queryset)
-        self.filters["owner"].extra["choices"] = self._owner_choices
-        self.filters["label"].extra["choices"] = self._label_choices
+        # Functions, not bound methods: a form copies its fields, and a bound method would take a copy of us along.
+        self.filters["owner"].extra["choices"] = lambda: self._owner_choices()
+        self.filters["label"].extra["choices"] = lambda: self._label_choices()
         for name, errors in self.form.errors.as_data().items():
             if name == "q":
                 self.notices.append(f"The search was ignored: {' '.join(errors[0].messages)}")

@@ -267,6 +267,7 @@ function refuse(lane, why) {
   lane.dataset.drop = "no";
   lane.querySelector(".lane-why").textContent = why;
   lane.dataset.said = "";
+  lane.scrollIntoView({ block: "nearest", inline: "nearest" });
   setTimeout(() => {
     delete lane.dataset.said;
     if (!hand) delete lane.dataset.drop;

@@ -19,6 +19,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from apps.crm.board import (
+    COLUMNS,
     GUARDS,
     LANE_SIZE,
     LIMITS,
@@ -118,9 +119,9 @@ class Board:
 
     def after(self, stage: Stage, cursor: str) -> Lane:
         """The next cards of one lane."""
-        asked = with_next_call(self.filter.qs.filter(stage=stage), self.numbers).values(*Row._fields)
+        asked = with_next_call(self.filter.qs.filter(stage=stage), self.numbers).values(*COLUMNS)
         found = page(asked, BY_RENEWAL, cursor=cursor, size=LANE_SIZE)
-        rows = [Row(*(row[name] for name in Row._fields)) for row in found.rows]
+        rows = [Row(**{name: row[name] for name in COLUMNS}) for row in found.rows]
         return Lane(stage, "", "", "", None, False, self._cards(rows), found.next, self.query, self.drawn)
 
     def _cards(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -131,7 +132,9 @@ class Board:
         return cursor_after(BY_RENEWAL, row.renewal_on, row.pk)
 
 
-def _card(row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None) -> dict[str, Any]:
+def _card(
+    row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None
+) -> dict[str, Any]:
     """A card as strings: nothing is left for the template to work out."""
     stage, today = Stage(row.stage), numbers.today
     words, tone = _time_here(stage, display.days_since(row.stage_since, numbers.now))
@@ -252,7 +255,7 @@ def _stage(name: str) -> Stage:
 
 def _drawn(macro: str, *values: Any) -> str:
     """A macro of the board's template, rendered alone."""
-    macros = engines["jinja2"].env.get_template("web/board_lanes.html").module
+    macros = engines["jinja2"].env.get_template("web/board_lanes.html").module  # type: ignore[attr-defined]
     return str(getattr(macros, macro)(*values))
 
 
