@@ -89,10 +89,14 @@ REACHED_BY_ENGAGEMENT: dict[Stage, Engagement] = {
 class Facts(Protocol):
     """What a guard looks at: an Account, or any row that carries these columns."""
 
-    stage: Any
-    engaged_at: Any
-    intro_call_completed_at: Any
-    stage_before_paid_call: Any
+    @property
+    def stage(self) -> Any: ...
+    @property
+    def engaged_at(self) -> Any: ...
+    @property
+    def intro_call_completed_at(self) -> Any: ...
+    @property
+    def stage_before_paid_call(self) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,15 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
+from apps.crm.models import User
+
+
+class SignedIn(HttpRequest):
+    """A request behind the login."""
+
+    user: User
+
+
 View = Callable[..., HttpResponse]
 
 
@@ -17,8 +26,8 @@ def needs(right: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not request.user.may(right):  # type: ignore[union-attr]
+        def checked(request: SignedIn, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.may(right):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -63,7 +63,7 @@ class Lane:
 class Board:
     """The board one person asked for: its filter, its numbers, and its lanes drawn from the database."""
 
-    def __init__(self, request: HttpRequest, now: datetime) -> None:
+    def __init__(self, request: SignedIn, now: datetime) -> None:
         self.user: Any = request.user
         self.numbers = Policy.at(now)
         self.filter = AccountFilter(request.GET, numbers=self.numbers, user=self.user, also=["after"])
@@ -184,7 +184,7 @@ def _badges(row: Row, numbers: Numbers, looked_at: datetime | None) -> Iterator[
 
 
 @require_safe
-def board(request: HttpRequest) -> HttpResponse:
+def board(request: SignedIn) -> HttpResponse:
     asked = Board(request, timezone.now())
     lanes = asked.lanes(dict.fromkeys(asked.unfolded, LANE_SIZE))
     return render(
@@ -200,7 +200,7 @@ def board(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def board_column(request: HttpRequest, stage: str) -> HttpResponse:
+def board_column(request: SignedIn, stage: str) -> HttpResponse:
     """One lane; with ``after`` only the cards below those already shown, to be put at its end."""
     here, asked = _stage(stage), Board(request, timezone.now())
     if cursor := request.GET.get("after", ""):
@@ -210,7 +210,7 @@ def board_column(request: HttpRequest, stage: str) -> HttpResponse:
 
 
 @require_safe
-def board_rules(request: HttpRequest) -> HttpResponse:
+def board_rules(request: SignedIn) -> HttpResponse:
     """Where a card of each standing may be dropped. Its address names its content, so it is asked for once."""
     body, mark = _rules()
     answer = HttpResponse(body, content_type="application/json", headers={"ETag": f'"{mark}"'})
@@ -219,7 +219,7 @@ def board_rules(request: HttpRequest) -> HttpResponse:
 
 
 def board_parts(
-    request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
+    request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
 ) -> str:
     """The lanes a move touched, as they really are: where the page saw the card, where it was to go, where it is.
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from django_htmx.http import trigger_client_event
 from apps.crm.models import Account, StageTransition
 from apps.crm.models.moving import MoveError, ReasonRequired
 from apps.web.forms import LeavePaidCallForm, MoveForm, UndoForm, sentence
-from apps.web.rights import needs
+from apps.web.rights import SignedIn, needs
 from apps.web.views.account import account_parts
 from apps.web.views.board import board_parts
 from apps.web.views.daily import list_parts
@@ -33,21 +33,21 @@ class Parts(Protocol):
     """
 
     def __call__(
-        self, request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
+        self, request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
     ) -> str: ...
 
 
 PARTS: dict[str, Parts] = {"account": account_parts, "board": board_parts, "list": list_parts}
 
 
-def origin(request: HttpRequest) -> str:
+def origin(request: SignedIn) -> str:
     """The page a form was sent from; the account's own where it does not say."""
     given = request.POST.get("from", "")
     return given if given in PARTS else "account"
 
 
 def changed(
-    request: HttpRequest,
+    request: SignedIn,
     account: Account,
     *,
     now: datetime,
@@ -72,7 +72,7 @@ def invalid(form: forms.BaseForm) -> HttpResponse:
     return refused(sentence(form))
 
 
-def not_made(request: HttpRequest, account: Account, error: MoveError, *, now: datetime) -> HttpResponse:
+def not_made(request: SignedIn, account: Account, error: MoveError, *, now: datetime) -> HttpResponse:
     """A change the account refused: the sentence, and what is true."""
     if isinstance(error, ReasonRequired):
         return refused(error.sentence, error.code)
@@ -80,7 +80,7 @@ def not_made(request: HttpRequest, account: Account, error: MoveError, *, now: d
     return changed(request, account, now=now, text=error.sentence, status=409, code=error.code)
 
 
-def _made(request: HttpRequest, account: Account, row: StageTransition, *, now: datetime) -> HttpResponse:
+def _made(request: SignedIn, account: Account, row: StageTransition, *, now: datetime) -> HttpResponse:
     return changed(
         request,
         account,
@@ -96,7 +96,7 @@ def _made(request: HttpRequest, account: Account, row: StageTransition, *, now: 
 
 @require_POST
 @needs("move")
-def move(request: HttpRequest, pk: int) -> HttpResponse:
+def move(request: SignedIn, pk: int) -> HttpResponse:
     """Move an account: 200 with the parts, 204 where it stands there already, 409 and 422 with the sentence."""
     account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), MoveForm(request.POST)
     if len(request.POST.getlist("to")) > 1:
@@ -112,7 +112,7 @@ def move(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("move")
-def leave_paid_call(request: HttpRequest, pk: int) -> HttpResponse:
+def leave_paid_call(request: SignedIn, pk: int) -> HttpResponse:
     """Take an account back to where it stood before it bought a call."""
     account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), LeavePaidCallForm(request.POST)
     if not form.is_valid():
@@ -126,7 +126,7 @@ def leave_paid_call(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("move")
-def undo(request: HttpRequest, pk: int) -> HttpResponse:
+def undo(request: SignedIn, pk: int) -> HttpResponse:
     """Take back the last move, if it is still the one that was seen."""
     account, now, form = get_object_or_404(Account, pk=pk), timezone.now(), UndoForm(request.POST)
     if not form.is_valid():

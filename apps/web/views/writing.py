@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -12,7 +12,7 @@ from apps.crm.models.moving import MoveError
 from apps.crm.pipeline import likeliest_first
 from apps.web.display import away, day
 from apps.web.forms import AssignForm, NoteForm, TaskForm
-from apps.web.rights import needs
+from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid, not_made
 
 # The small forms of an account, and the right each asks for.
@@ -20,7 +20,7 @@ FORMS = {"move": "move", "note": "note", "task": "task", "assign": "edit"}
 
 
 @require_safe
-def form(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+def form(request: SignedIn, pk: int, name: str) -> HttpResponse:
     """One small form of an account, to be shown in a dialog; ``?from=`` is the page that asks."""
     if name not in FORMS:
         raise Http404
@@ -29,7 +29,7 @@ def form(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     return needed(_form)(request, account, name)
 
 
-def _form(request: HttpRequest, account: Account, name: str) -> HttpResponse:
+def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
     return render(
         request,
         "web/_form.html",
@@ -47,7 +47,7 @@ def _form(request: HttpRequest, account: Account, name: str) -> HttpResponse:
 
 @require_POST
 @needs("note")
-def note(request: HttpRequest, pk: int) -> HttpResponse:
+def note(request: SignedIn, pk: int) -> HttpResponse:
     """Write down a note."""
     account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), NoteForm(request.POST)
     if not given.is_valid():
@@ -60,7 +60,7 @@ def note(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("task")
-def task(request: HttpRequest, pk: int) -> HttpResponse:
+def task(request: SignedIn, pk: int) -> HttpResponse:
     """Add something to do by a day."""
     account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), TaskForm(request.POST)
     if not given.is_valid():
@@ -74,7 +74,7 @@ def task(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("edit")
-def assign(request: HttpRequest, pk: int) -> HttpResponse:
+def assign(request: SignedIn, pk: int) -> HttpResponse:
     """Give an account to a colleague, or to nobody."""
     account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), AssignForm(request.POST)
     if not given.is_valid():
