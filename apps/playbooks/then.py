@@ -72,7 +72,7 @@ class MoveWithTask:
 
     @property
     def says(self) -> str:
-        return f"moves it to “{self.to.label}”, with a task “{self.task}” due in {self.due_in_days} days"
+        return f"moves the account to “{self.to.label}”, with a task “{self.task}” due in {self.due_in_days} days"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
         numbers = batch.numbers
@@ -104,7 +104,7 @@ class MoveOnly:
 
     @property
     def says(self) -> str:
-        return f"moves it to “{self.to.label}”"
+        return f"moves the account to “{self.to.label}”"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
         accounts = Account.objects.filter(pk__in=[row.pk for row in batch.rows])
