@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.template import engines
 from django.utils import timezone
@@ -37,6 +37,7 @@ from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers, Policy
 from apps.web import display
+from apps.web.rights import SignedIn
 
 BY_RENEWAL = Order("renewal", SORTS["renewal"])
 # However far somebody scrolled, a move draws no more cards of a lane than this.
@@ -218,9 +219,7 @@ def board_rules(request: SignedIn) -> HttpResponse:
     return answer
 
 
-def board_parts(
-    request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
-) -> str:
+def board_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """The lanes a move touched, as they really are: where the page saw the card, where it was to go, where it is.
 
     ``shown`` of the form says how many cards the page holds in each lane ("new:25,churned:0"), so that nothing
