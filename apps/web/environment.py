@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
+from apps.crm.models.account import mark_of_now
 from apps.web import display
 
 
@@ -56,6 +57,7 @@ def environment(**options: Any) -> Environment:
         url=address,
         icon=icon,
         mark=lambda: MARK,
+        mark_of_now=mark_of_now,
         pages=lambda: PAGES,
         get_messages=get_messages,
         day=display.day,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.web.views import account, board, daily, health, imports, moves, playbooks, writing
+from apps.web.views import account, board, changes, daily, health, imports, moves, playbooks, writing
 
 app_name = "web"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("board/", board.board, name="board"),
     path("board/column/<slug:stage>/", board.board_column, name="board_column"),
     path("board/rules/", board.board_rules, name="board_rules"),
+    path("changes/", changes.changes, name="changes"),
     path("daily/rows/", daily.rows, name="rows"),
     path("healthz", health.healthz, name="healthz"),
     path("import/", imports.imports, name="imports"),

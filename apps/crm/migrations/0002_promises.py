@@ -97,7 +97,30 @@ CREATE TRIGGER account_undecided BEFORE UPDATE ON crm_account
     ) EXECUTE FUNCTION crm_account_undecided();
 """
 
+# What open pages ask for every few seconds: whose row has changed in what they show.
+TOUCHED = """
+CREATE FUNCTION crm_account_touched() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.touched := pg_current_xact_id()::text::bigint;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER account_touched_insert BEFORE INSERT ON crm_account
+    FOR EACH ROW EXECUTE FUNCTION crm_account_touched();
+CREATE TRIGGER account_touched_update BEFORE UPDATE ON crm_account
+    FOR EACH ROW WHEN (
+        (OLD.version, OLD.name, OLD.plan, OLD.forecast, OLD.next_renewal_on, OLD.contract_renewal_on, OLD.owner_id,
+         OLD.users_count, OLD.payment_risk, OLD.last_outreach_at, OLD.last_reply_at, OLD.extended_until,
+         OLD.notes_count, OLD.next_task_on, OLD.open_alerts, OLD.sales_contact_kind, OLD.changed_at)
+        IS DISTINCT FROM
+        (NEW.version, NEW.name, NEW.plan, NEW.forecast, NEW.next_renewal_on, NEW.contract_renewal_on, NEW.owner_id,
+         NEW.users_count, NEW.payment_risk, NEW.last_outreach_at, NEW.last_reply_at, NEW.extended_until,
+         NEW.notes_count, NEW.next_task_on, NEW.open_alerts, NEW.sales_contact_kind, NEW.changed_at)
+    ) EXECUTE FUNCTION crm_account_touched();
+"""
+
 UNDONE = """
+DROP FUNCTION crm_account_touched CASCADE;
 DROP FUNCTION crm_account_undecided CASCADE;
 DROP FUNCTION crm_account_stage_guard CASCADE;
 DROP FUNCTION crm_stagetransition_immutable CASCADE;
@@ -115,6 +138,6 @@ class Migration(migrations.Migration):
     dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
 
     operations = [
-        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE, UNDONE),
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED, UNDONE),
         migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

@@ -69,6 +69,21 @@ def first_outreach_due_on(entered_at: datetime, renewal_on: date | None, numbers
     return max(due, entered)
 
 
+class Snapshot(Func):
+    """Which transactions had ended when the statement began; a mark for ``touched_since``."""
+
+    template = "pg_current_snapshot()::text"
+    output_field = models.TextField()
+
+
+def mark_of_now() -> str:
+    """The mark of this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_snapshot()::text")
+        mark: str = cursor.fetchone()[0]
+        return mark
+
+
 class AccountQuerySet(ScopedQuerySet):
     def in_open_stages(self) -> AccountQuerySet:
         return self.filter(stage__in=OPEN)
@@ -98,6 +113,21 @@ class AccountQuerySet(ScopedQuerySet):
             contacts = Contact.objects.filter(email=text.lower()).values_list("account", flat=True)
             found |= Q(pk__in=list(contacts[:1000]))
         return self.filter(found)
+
+    def touched_since(self, mark: str) -> AccountQuerySet:
+        """Accounts whose shown facts were changed by a transaction that had not ended when ``mark`` was taken.
+
+        Nothing slips in behind a mark, however long its transaction took. Annotated with the next ``mark``.
+        """
+        unseen = Func(
+            F("touched"),
+            Value(mark),
+            template="(NOT pg_visible_in_snapshot(%(expressions)s::pg_snapshot))",
+            arg_joiner="::text::xid8, ",
+            output_field=models.BooleanField(),
+        )
+        oldest = int(mark.partition(":")[0])
+        return self.filter(Q(touched__gte=oldest) & Q(unseen)).annotate(mark=Snapshot())
 
     def released(self) -> AccountQuerySet:
         """Accounts the playbooks may touch by themselves: neither held by an import nor quarantined."""
@@ -280,6 +310,11 @@ class Account(Movable):
     changed_at = models.DateTimeField(
         default=timezone.now, help_text="When a fact was last edited; moves count in `version`."
     )
+    touched = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="The transaction that last changed what pages show. Kept by a trigger.",
+    )
     search_text = models.GeneratedField(
         expression=Upper(Concat("name", Value(" "), "domain", Value(" "), "external_id")),
         output_field=models.TextField(),
@@ -309,6 +344,7 @@ class Account(Movable):
                 fields=["stage"], include=["forecast"], name="account_open_sums", condition=Q(stage__in=OPEN)
             ),
             models.Index(fields=["owner", "stage"], name="account_of_owner"),
+            models.Index(fields=["touched"], name="account_touched"),
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),

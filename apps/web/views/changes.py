@@ -1,0 +1,38 @@
+"""What colleagues, playbooks and other systems have changed since a page was drawn."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from apps.crm.models import Account
+from apps.crm.models.account import mark_of_now
+
+# More than this at once is an import or a sweep: the page is told to draw itself anew.
+MOST = 200
+
+
+_MARK = re.compile(r"[0-9]{1,18}:[0-9]{1,18}:([0-9]{1,18}(,[0-9]{1,18})*)?")
+
+
+@require_safe
+def changes(request: HttpRequest) -> HttpResponse:
+    """The accounts changed since ``?since=``, or 204 where there are none; an unreadable mark starts anew."""
+    since = request.GET.get("since", "")[:4000]
+    try:
+        rows = list(
+            Account.objects.touched_since(since).values_list("pk", "stage", "version", "mark")[: MOST + 1]
+            if _MARK.fullmatch(since)
+            else []
+        )
+    except DataError:
+        since, rows = "", []
+    if rows:
+        accounts = [{"id": pk, "stage": stage, "version": version} for pk, stage, version, _ in rows[:MOST]]
+        return JsonResponse({"since": rows[0][3], "accounts": accounts, "all": len(rows) > MOST})
+    if _MARK.fullmatch(since):
+        return HttpResponse(status=204)
+    return JsonResponse({"since": mark_of_now(), "accounts": [], "all": True})

@@ -1,0 +1,86 @@
+"""What open pages are told of others' changes."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.crm.models import Account
+from apps.crm.models.account import mark_of_now
+from apps.crm.pipeline import Stage
+from tests.factories import NOW, TODAY, account, user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def viewer(client):
+    client.force_login(user("viewer"))
+    return client
+
+
+def told(client, since):
+    answer = client.get("/changes/", {"since": since})
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
+
+def test_a_move_a_note_and_an_edit_are_told_once_and_then_nothing(viewer):
+    here, person = account(Stage.NEW), user()
+    account(Stage.NEW)
+    since = mark_of_now()
+    assert told(viewer, since) == 204
+    for change in (
+        lambda: here.move(Stage.INITIATED, by=person, now=NOW, cause="board"),
+        lambda: here.add_note("Called", by=person, now=NOW),
+        lambda: here.add_task("Call", TODAY, by=person, now=NOW),
+        lambda: here.edit(now=NOW, owner=person),
+    ):
+        change()
+        answer = told(viewer, since)
+        assert [row["id"] for row in answer["accounts"]] == [here.pk]
+        since = answer["since"]
+        assert told(viewer, since) == 204
+    assert answer["accounts"] == [{"id": here.pk, "stage": "initiated", "version": 2}]
+
+
+def test_what_no_page_shows_is_not_told(viewer):
+    account(Stage.NEW)
+    since = mark_of_now()
+    Account.objects.update(decided_on=TODAY)
+    assert told(viewer, since) == 204
+
+
+def test_a_change_that_is_committed_late_is_not_missed(viewer):
+    slow, quick, person = account(Stage.NEW), account(Stage.NEW), user()
+    since = mark_of_now()
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("UPDATE crm_account SET notes_count = 9 WHERE id = %s", [slow.pk])
+        quick.edit(now=NOW, owner=person)
+        answer = told(viewer, since)
+        assert [row["id"] for row in answer["accounts"]] == [quick.pk]
+        other.commit()
+        late = told(viewer, answer["since"])
+        assert [row["id"] for row in late["accounts"]] == [slow.pk]
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("since", ["", "x", "-1", "9" * 30, "1\0:2:", "5:4:", "9" * 19 + ":1:", "1:9:8,7"])
+def test_an_unreadable_mark_starts_anew(viewer, since):
+    answer = told(viewer, since)
+    assert (answer["accounts"], answer["all"], ":" in answer["since"]) == ([], True, True)
+
+
+def test_a_poll_that_finds_nothing_is_one_look_at_an_index(viewer):
+    since = mark_of_now()
+    told(viewer, since)
+    with CaptureQueriesContext(connection) as captured:
+        assert told(viewer, since) == 204
+    assert len(captured) == 3  # session, user with roles, accounts
+
+
+def test_a_visitor_is_told_nothing(client):
+    assert client.get("/changes/", headers={"HX-Request": "true"}).status_code == 401
+    assert client.get("/changes/").status_code == 302
