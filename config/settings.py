@@ -306,7 +306,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "Accounts, their moves through onboarding, and what the team remembers about them.",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {"Stage": "apps.intake.api.accounts.STAGE_KEYS"},
+    "ENUM_NAME_OVERRIDES": {
+        "Stage": "apps.intake.api.accounts.STAGE_KEYS",
+        "SalesContactKind": "apps.crm.fields.SALES_CONTACT_KINDS",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.intake.api.schema.closed_objects",

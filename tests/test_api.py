@@ -5,12 +5,13 @@ from datetime import timedelta
 from threading import Barrier, Thread
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.crm.models import Account, Contact, Label, Note, StageTransition, Task
+from apps.crm.models import Account, Bill, Contact, Label, Note, StageTransition, Task
 from apps.crm.pipeline import STAGES, Stage, refusal
 from apps.intake.api import door
 from apps.intake.tokens import ApiToken, IdempotentAnswer
@@ -92,6 +93,12 @@ def test_a_login_of_the_pages_is_no_token(db):
 
 WRITES = [
     ("PUT", "/accounts", {"accounts": [{"external_id": "new", "name": "New"}]}, "edit"),
+    (
+        "PUT",
+        "/bills",
+        {"bills": [{"id": "in_1", "account": "none", "amount": "5", "status": "open"}]},
+        "edit",
+    ),
     ("POST", "/accounts/{id}/move", {"to": "initiated"}, "move"),
     ("POST", "/accounts/{id}/undo", {}, "move"),
     ("POST", "/accounts/{id}/leave-paid-call", {}, "move"),
@@ -303,6 +310,7 @@ def test_an_account_is_shown_with_its_facts_and_its_moves(api):
         "contacts": [{"email": "eve@acme.example", "name": "Eve", "role": "", "do_not_contact": False}],
         "labels": ["hype"],
         "engaged_at": None,
+        "engaged_via": None,
         "next_renewal_on": in_days(30).isoformat(),
         "stage": "awaiting_final_outreach",
         "stage_since": "2026-11-21T09:00:00Z",
@@ -693,6 +701,67 @@ def test_alerts_are_listed_narrowed_and_resolved(api):
     assert_error(api.get("/alerts", open="maybe"), 422, "invalid", "open")
 
 
+# Bills
+
+
+def test_bills_are_reported_shown_and_final_once_paid(api):
+    here, other = account(S.NEW), account(S.NEW)
+    bill = {
+        "id": "in_1",
+        "account": here.external_id,
+        "period_start": "2026-11-01",
+        "period_end": "2026-12-01",
+        "amount": "1234.50",
+        "currency": "EUR",
+        "status": "paid",
+        "due_on": "2026-12-03",
+        "paid_at": "2026-12-02T10:00:00Z",
+        "attempts": 1,
+    }
+    second = {"id": "in_2", "account": other.external_id, "amount": "0", "status": "open"}
+    report = {"bills": [bill, second]}
+    assert api.put("/bills", report).json() == {"created": 2, "updated": 0, "unchanged": 0}
+    report["bills"][1] |= {"attempts": 2}
+    assert api.put("/bills", report).json() == {"created": 0, "updated": 1, "unchanged": 1}
+    report["bills"][0] = bill | {"status": "open"}
+    assert api.put("/bills", report).json() == {"created": 0, "updated": 0, "unchanged": 2}
+    assert api.get("/bills", account=here.external_id).json() == {"results": [bill], "next": None}
+    assert [one["id"] for one in api.get("/bills").json()["results"]] == ["in_2", "in_1"]
+    here.refresh_from_db()
+    assert here.bills_held == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"account": "nobody"}, "bills[1].account: There is no account"),
+        ({"id": "in_0"}, "bills[1].id: Stands in the same report twice."),
+        ({"id": "theirs"}, "bills[1].id: Is a bill of another account."),
+        ({"amount": 12.5}, "bills[1].amount"),
+        ({"amount": "1,234.50"}, "bills[1].amount"),
+        ({"amount": "NaN"}, "bills[1].amount"),
+        ({"amount": "5\n"}, "bills[1].amount"),
+        ({"amount": None}, "bills[1].amount"),
+        ({"currency": "usd"}, "bills[1].currency"),
+        ({"status": "lost"}, "bills[1].status"),
+        ({"attempts": -1}, "bills[1].attempts"),
+        ({"attempts": 3_000_000_000}, "bills[1].attempts"),
+        ({"due_on": "2026-02-30"}, "bills[1].due_on"),
+        ({"paid_at": "yesterday"}, "bills[1].paid_at"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_one_bad_bill_of_a_report_and_nothing_is_written(api, changed, words):
+    here = account(S.NEW)
+    account().bills.create(external_id="theirs", status="open", amount=1, reported_at=NOW)
+    before = list(Bill.objects.values())
+    good = {"account": here.external_id, "amount": "5.00", "status": "open"}
+    report = {"bills": [good | {"id": "in_0"}, good | {"id": "in_1"} | changed]}
+    code = "unknown_fields" if "colour" in changed else "invalid"
+    assert_error(api.put("/bills", report), 422, code, words)
+    assert list(Bill.objects.values()) == before
+
+
 # Sent again
 
 
@@ -824,6 +893,10 @@ def test_a_token_that_asks_too_often_is_told_when_to_come_back(api, monkeypatch)
 # The description
 
 
+def test_the_description_is_valid_and_says_nothing_doubtful(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "api.yml"))
+
+
 def test_the_description_is_complete_and_says_each_answer(api):
     said = api.get("/openapi.json").json()
     operations = {
@@ -843,6 +916,8 @@ def test_the_description_is_complete_and_says_each_answer(api):
         ("POST", "/accounts/{external_id}/notes"),
         ("GET", "/accounts/{external_id}/tasks"),
         ("POST", "/accounts/{external_id}/tasks"),
+        ("GET", "/bills"),
+        ("PUT", "/bills"),
         ("GET", "/alerts"),
         ("POST", "/alerts/{id}/resolve"),
     }

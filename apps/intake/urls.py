@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from apps.intake.api import accounts, alerts, door, moves, notes, schema, tasks
+from apps.intake.api import accounts, alerts, bills, door, moves, notes, schema, tasks
 
 app_name = "intake"
 # An external id may hold anything, a slash too; so the longer addresses come first.
@@ -15,6 +15,7 @@ urlpatterns = [
     path("accounts/<path:external_id>", accounts.OneAccount.as_view()),
     path("alerts", alerts.Alerts.as_view()),
     path("alerts/<int:pk>/resolve", alerts.Resolve.as_view()),
+    path("bills", bills.Bills.as_view()),
     path("openapi.json", schema.OpenAPI.as_view(), name="openapi"),
     path("docs", schema.docs, name="api-docs"),
     re_path("", door.NotFound.as_view()),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+from django.core.validators import RegexValidator
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from apps.crm.fields import FIELDS, read_account
+from apps.crm.fields import FIELDS, MOST_LABELS, SALES_CONTACT_KINDS, read_account
 from apps.crm.filters import RENEWS, RISKS, SORTS, STAGE_CHOICES, TASKS, AccountFilter
 from apps.crm.models import Account, Contact
 from apps.crm.models.account import Plan
-from apps.crm.pipeline import STAGES, options
+from apps.crm.pipeline import STAGES, Engagement, options
 from apps.crm.policy import Policy
 from apps.crm.reporting import BadRows, report_accounts
 from apps.intake.api.door import Asked, Door, account_or_404
@@ -25,22 +26,39 @@ from apps.intake.api.strict import Body, Text
 AT_ONCE = 1000
 SHOWN_PROBLEMS = 20
 STAGE_KEYS = [stage.value for stage in STAGES]
+ENGAGED_VIA = get_args(Engagement)
 
 
-class StageKey(serializers.ChoiceField):
-    """A stage's key, and null for outside the pipeline."""
+class Key(serializers.ChoiceField):
+    """A key that is null where there is none."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"choices": STAGE_KEYS, "allow_null": True, **options})
+    def __init__(self, choices: Any, **options: Any) -> None:
+        super().__init__(choices, **{"allow_null": True, **options})
 
     def to_representation(self, value: Any) -> Any:
         return str(value) if value else None
 
 
+class StageKey(Key):
+    """A stage's key, and null for outside the pipeline."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(STAGE_KEYS, **options)
+
+
+class Money(Text):
+    """A decimal number, written as text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        plain = "A number with up to two decimals, written as text, such as “1234.50”."
+        self.validators.append(RegexValidator(r"^-?[0-9]{1,10}(\.[0-9]{1,2})?\Z", plain))
+
+
 class SalesContact(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(["AE", "CSM", "AM"])
-    name = serializers.CharField(required=False)
-    email = serializers.EmailField(required=False)
+    kind = serializers.ChoiceField(SALES_CONTACT_KINDS)
+    name = serializers.CharField()
+    email = serializers.CharField()
 
 
 class ContactShown(serializers.ModelSerializer[Contact]):
@@ -60,6 +78,7 @@ class MoveOption(serializers.Serializer[Any]):
 
 class AccountShown(serializers.ModelSerializer[Account]):
     stage = StageKey()
+    engaged_via = Key(ENGAGED_VIA)
     owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
     sales_contact = serializers.SerializerMethodField()
     contacts = ContactShown(many=True)
@@ -134,33 +153,39 @@ class AccountsPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
+class SalesContactReported(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(SALES_CONTACT_KINDS)
+    name = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=200)
+    email = serializers.EmailField(required=False, allow_null=True, allow_blank=True)
+
+
 class ContactReported(serializers.Serializer[Any]):
     email = serializers.EmailField()
-    name = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    role = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    name = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=200)
+    role = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
 
 
 class AccountReported(serializers.Serializer[Any]):
     """What a report may say of an account. It stands here for the schema alone: ``crm.fields`` reads it."""
 
-    external_id = serializers.CharField(max_length=200)
-    name = serializers.CharField(max_length=300, required=False, help_text="Needed for a new account.")
+    external_id = Text(max_length=200)
+    name = Text(max_length=300, required=False, help_text="Needed for a new account.")
     domain = serializers.CharField(max_length=253, required=False, allow_null=True, allow_blank=True)
-    plan = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    mrr = serializers.CharField(required=False, allow_null=True, help_text="US dollars, such as “1234.50”.")
-    forecast = serializers.CharField(required=False, allow_null=True)
+    plan = serializers.ChoiceField(Plan.values, required=False, allow_null=True)
+    mrr = Money(required=False, allow_null=True)
+    forecast = Money(required=False, allow_null=True)
     forecast_at = serializers.DateTimeField(required=False, allow_null=True)
-    credit_use = serializers.CharField(required=False, allow_null=True)
+    credit_use = Money(required=False, allow_null=True)
     bills_paid = serializers.IntegerField(min_value=0, required=False, allow_null=True)
     next_renewal_on = serializers.DateField(required=False, allow_null=True)
     contract_renewal_on = serializers.DateField(required=False, allow_null=True)
     plan_ends_on = serializers.DateField(required=False, allow_null=True)
     users_count = serializers.IntegerField(min_value=0, required=False, allow_null=True)
     stripe_customer_id = serializers.CharField(max_length=200, required=False, allow_null=True)
-    sales_contact = SalesContact(required=False, allow_null=True)
+    sales_contact = SalesContactReported(required=False, allow_null=True)
     contacted_sales = serializers.BooleanField(required=False, allow_null=True)
     contacts = ContactReported(many=True, required=False, help_text="Merged by e-mail, never removed.")
-    labels = serializers.ListField(child=serializers.CharField(max_length=80), required=False)
+    labels = serializers.ListField(child=Text(max_length=80), max_length=MOST_LABELS, required=False)
 
 
 class AccountsBody(serializers.Serializer[Any]):

@@ -88,7 +88,7 @@ class Door(APIView):
     parser_classes = [StrictJSON]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
-    metadata_class = None
+    http_method_names = ["get", "head", "post", "put"]
 
     def get_exception_handler(self) -> Any:
         return errors.answer

@@ -17,7 +17,7 @@ from apps.intake.api.door import Asked, Door
 from apps.intake.api.errors import Problem
 from apps.intake.tokens import KEPT, IdempotentAnswer, digest
 
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_KEY = re.compile(r"[!-~]{1,200}")
 
 Post = Callable[..., Any]
 

@@ -21,7 +21,7 @@ from apps.intake.api.errors import ErrorAnswer
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "pattern": "^[!-~]{1,200}$"},
     OpenApiParameter.HEADER,
     description="Sent again with the same body, the answer is given again and nothing is done. Kept 24 hours.",
 )

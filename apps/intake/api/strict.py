@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from django.core.validators import RegexValidator
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
@@ -101,12 +102,12 @@ class Text(serializers.CharField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"trim_whitespace": False, **options})
+        if not self.allow_blank:
+            self.validators.append(RegexValidator(r"\S", "This field may not be blank."))
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        if not data.strip() and not self.allow_blank:
-            self.fail("blank")
         return data
 
 
