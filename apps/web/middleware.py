@@ -9,7 +9,18 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import add_never_cache_headers
+from django.views.csrf import csrf_failure
 from django_htmx.http import trigger_client_event
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere."""
+    answer = csrf_failure(request, reason)
+    if "HX-Request" in request.headers:
+        answer = HttpResponse(status=403, headers={"HX-Reswap": "none"})
+        text = "This page is from an older login. Reload it; what you typed in a note or a task stays."
+        trigger_client_event(answer, "toast", {"text": text, "bad": True})
+    return answer
 
 
 class SignedInMiddleware(LoginRequiredMiddleware):

@@ -48,9 +48,11 @@ document.addEventListener("htmx:error", (event) => {
 });
 
 document.addEventListener("htmx:response:error", (event) => {
-  const status = event.detail.ctx.response?.status;
+  const { response, hx } = event.detail.ctx;
+  const status = response?.status;
   if (status >= 500) toast("Something went wrong on the server. Nothing was changed; try again.", { bad: true });
-  if (status === 403) toast("You may not do that.", { bad: true });
+  if (status === 403 && !hx?.trigger) toast("You may not do that.", { bad: true });
+  if (status === 404) toast("That is not here any more. Nothing was changed.", { bad: true });
 });
 
 document.addEventListener("signed-out", () => {

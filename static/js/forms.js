@@ -1,27 +1,54 @@
 // The small forms of an account: opened in a dialog, kept as drafts while half typed, closed when they were taken.
-// A page needs <dialog id="form">, elements with data-account="ID", and data-from="PAGE" around them.
+// A page needs <dialog id="form">, data-from="PAGE" around what opens a form, and for each button data-form="NAME".
+// <template id="form-NAME"> opens a form at once, without asking the server; the others are fetched.
 
 const DRAFT = "draft:";
 const dialog = () => document.getElementById("form");
 let opener = null;
+let fetching = false;
 
-/** Open the form `name` of an account: "move", "note", "task" or "assign". */
-export async function openForm(name, account, from) {
+/** Open the form `name` ("move", "note", "task" or "assign") of an account, given by its id and its name. */
+export async function openForm(name, account, from, called = "") {
   const place = dialog();
+  const ready = document.getElementById(`form-${name}`);
   opener = document.activeElement;
-  const [answer] = await Promise.allSettled([
-    htmx.ajax("GET", `/accounts/${account}/forms/${name}/?from=${from}`, { target: place, swap: "innerHTML" }),
-  ]);
-  if (answer.status !== "fulfilled" || !place.querySelector("form, ul")) return;
+  if (ready) fill(place, ready, account, called);
+  else {
+    fetching = true;
+    await htmx
+      .ajax("GET", `/accounts/${account}/forms/${name}/?from=${from}`, { target: place, swap: "innerHTML" })
+      .finally(() => (fetching = false));
+  }
+  if (!place.querySelector("form, ul")) return;
   if (!place.open) place.showModal();
   place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
 }
 
+function fill(place, ready, account, called) {
+  place.replaceChildren(ready.content.cloneNode(true));
+  place.querySelector(".called").textContent = called;
+  const form = place.querySelector("form");
+  for (const name of ["action", "hx-post"]) {
+    form.setAttribute(name, form.getAttribute(name).replace("/0/", `/${account}/`));
+  }
+  form.dataset.draft = form.dataset.draft.replace(":0", `:${account}`);
+  htmx.process(place);
+  restore(place);
+}
+
+// What is typed while a form is on its way is not meant for the page behind it.
+document.addEventListener("keydown", (event) => {
+  if (!fetching) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-form]");
   if (button) {
-    const account = button.closest("[data-account]")?.dataset.account ?? button.closest("tr")?.id.slice(1);
-    openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from);
+    const row = button.closest("tr");
+    const account = row ? row.id.slice(1) : button.closest("[data-account]").dataset.account;
+    openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from, row?.querySelector("a").textContent);
   }
   // A click on the backdrop is a click on the dialog itself, outside its box. What was typed is kept as a draft.
   if (event.target === dialog() && event.target.open) {
@@ -76,8 +103,7 @@ document.addEventListener("input", (event) => {
   else localStorage.removeItem(DRAFT + form.dataset.draft);
 });
 
-document.addEventListener("htmx:after:request", (event) => {
-  const { sourceElement: form, response, request } = event.detail.ctx;
+function taken({ sourceElement: form, response, request }) {
   if (!form?.matches?.("form") || request.method !== "POST" || response.status === 422) return;
   if (response.status < 300) {
     if (form.dataset.draft) localStorage.removeItem(DRAFT + form.dataset.draft);
@@ -86,7 +112,10 @@ document.addEventListener("htmx:after:request", (event) => {
   }
   // A refusal means that the choices shown are no longer the true ones; a draft stays for the next try.
   if ((response.status < 300 || response.status === 409) && dialog()?.contains(form)) dialog().close();
-});
+}
 
-document.addEventListener("htmx:after:swap", () => restore(document));
+document.addEventListener("htmx:after:swap", (event) => {
+  taken(event.detail.ctx);
+  restore(document);
+});
 restore(document);

@@ -51,7 +51,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "k" || (event.key === "ArrowUp" && arrows)) go(-1);
   else if (event.key === "f") document.getElementById("filters")?.showPopover();
   else if (FORMS[event.key] && here() && actions?.querySelector(`[data-form=${FORMS[event.key]}]`)) {
-    openForm(FORMS[event.key], here().id.slice(1), "list");
+    openForm(FORMS[event.key], here().id.slice(1), "list", here().querySelector("a").textContent);
   } else return;
   event.preventDefault();
 });
@@ -65,13 +65,19 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 
 // The filters stay open while several are chosen, and the search field, which is kept over a swap, follows the address.
+// A row that is drawn anew under the keyboard keeps it.
 let filtersOpen = false;
+let held = "";
 document.addEventListener("htmx:before:swap", () => {
+  held = here()?.id ?? "";
   filtersOpen = document.getElementById("filters")?.matches(":popover-open") ?? false;
 });
 document.addEventListener("htmx:after:swap", (event) => {
   const filters = document.getElementById("filters");
   if (filtersOpen && filters?.isConnected && !filters.matches(":popover-open")) filters.showPopover();
+  if (held && document.activeElement === document.body) {
+    document.getElementById(held)?.querySelector("a").focus({ preventScroll: true });
+  }
   const q = document.getElementById("q");
   if (q && document.activeElement !== q) q.value = new URLSearchParams(location.search).get("q") ?? "";
 });

@@ -70,7 +70,7 @@ def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
     row(opened, "Amber").hover()
     expect(opened.get_by_role("button", name="Assign")).to_have_count(1)
     row(opened, "Amber").get_by_role("button", name="Assign").click()
-    opened.get_by_label("Owner", exact=True).select_option(str(opened.person.pk))
+    opened.get_by_role("combobox", name="Owner").select_option(str(opened.person.pk))
     opened.locator("#form .primary").click()
     expect(row(opened, "Amber")).to_contain_text(str(opened.person))
     assert Account.objects.get(name="Amber").owner == opened.person
@@ -214,10 +214,32 @@ def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
     opened.keyboard.press("j")
     opened.keyboard.press("n")
     opened.keyboard.type("Unsent")
-    opened.context.clear_cookies()
+    opened.context.clear_cookies(name=re.compile("session"))
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast.bad").last).to_contain_text("You were signed out.")
     expect(opened.locator("#form textarea")).to_have_value("Unsent")
+
+
+def test_a_page_left_over_from_an_older_login_says_so(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    opened.keyboard.type("Unsent")
+    opened.context.clear_cookies(name=re.compile("csrf"))
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast.bad")).to_contain_text("This page is from an older login.")
+    opened.reload()
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    expect(opened.locator("#form textarea")).to_have_value("Unsent")
+
+
+def test_an_account_erased_meanwhile_is_said_to_be_gone(opened):
+    opened.keyboard.press("j")
+    opened.keyboard.press("n")
+    opened.keyboard.type("Too late")
+    Account.objects.get(name="Amber").delete()
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast.bad")).to_contain_text("That is not here any more.")
 
 
 def test_an_accounts_page_moves_notes_and_undoes_in_place(opened):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
-from apps.crm.models import Account, Policy, StageTransition, User
+from apps.crm.models import Account, Note, Policy, StageTransition, User
 from apps.crm.policy import Numbers
 from apps.web import tables
 
@@ -61,7 +61,9 @@ def daily(request: HttpRequest) -> HttpResponse:
             "piles": _pile_links(request, found),
             "chips": _chips(request, asked),
             "sorts": _sort_links(request, asked),
-            "base": _query(request, cursor=None),
+            "kinds": Note.Kind.choices,
+            "people": User.objects.assignable(),
+            "today": numbers.today,
         },
     )
 
