@@ -15,7 +15,7 @@ from django_htmx.http import trigger_client_event
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere."""
-    answer = csrf_failure(request, reason)
+    answer: HttpResponse = csrf_failure(request, reason)
     if "HX-Request" in request.headers:
         answer = HttpResponse(status=403, headers={"HX-Reswap": "none"})
         text = "This page is from an older login. Reload it; what you typed in a note or a task stays."
