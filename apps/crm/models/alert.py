@@ -102,7 +102,11 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{ALERT_KINDS[self.kind].label}: {self.text}"
+        return f"{self.kind_label}: {self.text}"
+
+    @property
+    def kind_label(self) -> str:
+        return ALERT_KINDS[self.kind].label
 
     def acknowledge(self, *, by: User, now: datetime) -> bool:
         """Say that somebody is on it; False when it was resolved or acknowledged before."""
