@@ -278,9 +278,8 @@ def test_more_rows_cost_no_more_queries_and_fifty_stay_light(browser, me):
     many = [costs(browser, address) for address in ("/", "/?sort=-owner&q=Account&label=L50", "/daily/rows/")]
     # A full first page needs not even look for rows without a value.
     assert all(queries <= least for (queries, _), least in zip(many, few, strict=True))
-    print([(q, b) for q, b in many])
     assert max(few) <= 15
-    assert many[0][1] < 40_000
+    assert many[2][1] < 27_000, "fifty rows, alone"
 
 
 def test_an_accounts_page_costs_no_more_with_more_history(browser, me):

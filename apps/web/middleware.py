@@ -15,12 +15,11 @@ from django_htmx.http import trigger_client_event
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere."""
-    answer: HttpResponse = csrf_failure(request, reason)
-    if "HX-Request" in request.headers:
-        answer = HttpResponse(status=403, headers={"HX-Reswap": "none"})
-        text = "This page is from an older login. Reload it; what you typed in a note or a task stays."
-        trigger_client_event(answer, "toast", {"text": text, "bad": True})
-    return answer
+    if "HX-Request" not in request.headers:
+        return csrf_failure(request, reason)
+    answer = HttpResponse(status=403, headers={"HX-Reswap": "none"})
+    text = "This page is from an older login. Reload it; what you typed in a note or a task stays."
+    return trigger_client_event(answer, "toast", {"text": text, "bad": True})
 
 
 class SignedInMiddleware(LoginRequiredMiddleware):

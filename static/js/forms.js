@@ -59,13 +59,13 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Focus goes back to where it came from, also when that row was drawn anew meanwhile.
+// The browser gives focus back to where it came from; where that row was drawn anew meanwhile, we do.
 document.addEventListener("close", (event) => {
-  if (event.target !== dialog()) return;
-  const row = opener?.closest?.("tr");
-  if (opener?.isConnected) opener.focus();
-  else if (row) document.getElementById(row.id)?.querySelector("a")?.focus();
+  if (event.target !== dialog() || event.target.open) return;
   event.target.replaceChildren();
+  if (document.activeElement !== document.body) return;
+  const row = opener?.closest?.("tr");
+  if (row) document.getElementById(row.id)?.querySelector("a")?.focus();
 }, true);
 
 // Up and down walk through the moves.

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -17,6 +17,7 @@ from apps.crm.keyset import count_text, counts, page
 from apps.crm.models import Account, Note, Policy, StageTransition, User
 from apps.crm.policy import Numbers
 from apps.web import tables
+from apps.web.rights import SignedIn
 
 NOTICES_SHOWN = 3
 
@@ -45,7 +46,7 @@ def piles(numbers: Numbers, user: User) -> dict[str, QuerySet[Account]]:
 
 
 @require_safe
-def daily(request: HttpRequest) -> HttpResponse:
+def daily(request: SignedIn) -> HttpResponse:
     """The list for a query string: filters, order, one page of rows, and the piles above it."""
     numbers, asked = _read(request)
     listed = _rows(request, asked, numbers)
@@ -69,15 +70,13 @@ def daily(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def rows(request: HttpRequest) -> HttpResponse:
+def rows(request: SignedIn) -> HttpResponse:
     """The rows after a cursor, alone: what the list fetches when its end comes near."""
     numbers, asked = _read(request)
     return render(request, "web/_rows.html", _rows(request, asked, numbers))
 
 
-def list_parts(
-    request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
-) -> str:
+def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """One row of the list drawn anew, and the counts above."""
     numbers = Policy.at(now)
     facts = Account.objects.filter(pk=account.pk).values(*tables.FACTS)
@@ -90,12 +89,12 @@ def list_parts(
     return render_to_string("web/_row_parts.html", context, request)
 
 
-def _read(request: HttpRequest) -> tuple[Numbers, AccountFilter]:
+def _read(request: SignedIn) -> tuple[Numbers, AccountFilter]:
     numbers = Policy.at(timezone.now())
     return numbers, DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
 
 
-def _rows(request: HttpRequest, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
+def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
     found = page(asked.qs.values(*tables.FACTS), asked.order, cursor=request.GET.get("cursor", ""))
     return {
         "rows": tables.rows_of(found.rows, numbers, asked.people),
@@ -106,7 +105,7 @@ def _rows(request: HttpRequest, asked: AccountFilter, numbers: Numbers) -> dict[
     }
 
 
-def _query(request: HttpRequest, **changes: str | None) -> str:
+def _query(request: SignedIn, **changes: str | None) -> str:
     """The query string of this page with some parameters changed; None takes one out."""
     query = request.GET.copy()
     for name in [name for name, values in query.lists() if not any(values)]:
@@ -118,12 +117,12 @@ def _query(request: HttpRequest, **changes: str | None) -> str:
     return query.urlencode()
 
 
-def _pile_links(request: HttpRequest, found: dict[str, int]) -> list[tuple[Pile, str, bool]]:
+def _pile_links(request: SignedIn, found: dict[str, int]) -> list[tuple[Pile, str, bool]]:
     here = _query(request, cursor=None, sort=None)
     return [(pile, count_text(found[pile.key]), pile.query == here) for pile in PILES]
 
 
-def _chips(request: HttpRequest, asked: AccountFilter) -> list[tuple[str, str]]:
+def _chips(request: SignedIn, asked: AccountFilter) -> list[tuple[str, str]]:
     """The filters that are on: their words, and the query string without them."""
     chips = []
     for chosen in asked.chosen:
@@ -136,7 +135,7 @@ def _chips(request: HttpRequest, asked: AccountFilter) -> list[tuple[str, str]]:
     return chips
 
 
-def _sort_links(request: HttpRequest, asked: AccountFilter) -> dict[str, tuple[str, str]]:
+def _sort_links(request: SignedIn, asked: AccountFilter) -> dict[str, tuple[str, str]]:
     """For each column that sorts: the query string a click on its head leads to, and how it is sorted now."""
     links = {}
     for column in tables.DEFAULT_COLUMNS:
