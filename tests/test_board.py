@@ -100,6 +100,12 @@ def test_counts_and_sums_are_those_of_the_filter_beside_the_count_of_all(client,
                 assert sorted(lane["cards"]) == sorted(it.pk for it in here)
 
 
+def test_each_filter_that_is_on_can_be_taken_off_by_a_link(client, dan):
+    text = client.get("/board/?q=+fjord+&stage=new&stage=churned&owner=me").text
+    for without in ("stage=new&amp;stage=churned&amp;owner=me", "q=+fjord+&amp;stage=churned&amp;owner=me"):
+        assert f'<a class="chip accent" href="/board/?{without}"' in text
+
+
 def test_a_filter_nobody_knows_is_ignored_with_a_word(client, dan):
     here = account(Stage.NEW)
     answer = client.get("/board/?bogus=1&renews=soon&q=%00&stage=nine&after=zzz")

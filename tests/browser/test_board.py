@@ -75,6 +75,18 @@ def drag(page, of, to):
     page.mouse.up()
 
 
+def slow_line(page):
+    page.evaluate(
+        """() => {
+            const answered = window.fetch;
+            window.fetch = async (...asked) => {
+                await new Promise((wait) => setTimeout(wait, 700));
+                return answered(...asked);
+            };
+        }"""
+    )
+
+
 def said(page, text):
     expect(page.locator(".toast", has_text=text).last).to_be_visible()
 
@@ -176,15 +188,7 @@ def test_a_drop_that_needs_words_asks_for_them_keeps_them_when_called_off_and_mo
 def test_quick_drags_on_a_slow_line_are_answered_in_turn_and_all_stay(open_board, dan):
     one, two, three = [account(Stage.NEW, forecast=100) for _ in range(3)]
     page = open_board(dan)
-    page.evaluate(
-        """() => {
-            const answered = window.fetch;
-            window.fetch = async (...asked) => {
-                await new Promise((wait) => setTimeout(wait, 700));
-                return answered(...asked);
-            };
-        }"""
-    )
+    slow_line(page)
     drag(page, one, Stage.INITIATED)
     drag(page, two, Stage.CALL_BOOKED)
     expect(page.locator(f"#cards-{Stage.CALL_BOOKED} #account-{two.pk}[aria-busy]")).to_have_count(1)
@@ -199,6 +203,21 @@ def test_quick_drags_on_a_slow_line_are_answered_in_turn_and_all_stay(open_board
         [Stage.CALL_BOOKED],
         [Stage.INITIATED],
     ]
+
+
+def test_a_card_in_hand_stays_in_hand_while_its_lane_changes_and_is_drawn_true_once_dropped(open_board, dan):
+    one, two = account(Stage.NEW), account(Stage.NEW)
+    page = open_board(dan)
+    slow_line(page)
+    drag(page, one, Stage.INITIATED)
+    grab(page, two, Stage.INITIATED)
+    two.move(Stage.CALL_BOOKED, by=user(first_name="Mina"), now=timezone.now(), cause="list")
+    page.wait_for_timeout(1200)
+    expect(page.locator(".in-hand")).to_have_count(1)
+    expect(page.locator(f"#cards-{Stage.NEW} #account-{two.pk}")).to_have_count(1)
+    page.mouse.up()
+    said(page, "Mina moved it to “3b. Engaged — Call Booked” first.")
+    assert_true(page)
 
 
 def test_a_card_that_a_colleague_moved_is_drawn_where_it_truly_is_with_who_was_first(open_board, dan):
@@ -333,10 +352,13 @@ def test_more_cards_come_on_scroll_and_stay_after_a_move(open_board, dan):
     assert_true(page)
 
 
-def test_cards_that_were_asked_for_before_a_move_are_not_drawn_after_it(open_board, dan):
-    made = [account(Stage.NEW) for _ in range(40)]
+def test_cards_asked_for_before_a_move_and_answered_after_it_lose_no_card(open_board, dan):
+    day = timezone.now().date()
+    for number in range(40):
+        account(Stage.INITIATED, next_renewal_on=day + timedelta(days=number))
+    here = account(Stage.NEW, next_renewal_on=day + timedelta(days=34))
     page = open_board(dan)
-    lane = page.locator(f"#cards-{Stage.NEW}")
+    lane = page.locator(f"#cards-{Stage.INITIATED}")
     page.evaluate(
         """() => {
             const answered = window.fetch;
@@ -352,12 +374,11 @@ def test_cards_that_were_asked_for_before_a_move_are_not_drawn_after_it(open_boa
     )
     lane.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
     expect(page.locator("body")).to_have_attribute("data-late", "asked")
-    made[30].move(Stage.INITIATED, by=dan, now=timezone.now(), cause="list")
-    drag(page, made[20], Stage.INITIATED)
+    drag(page, here, Stage.INITIATED)
     said(page, "moved to")
     expect(page.locator("body")).to_have_attribute("data-late", "answered")
     lane.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
-    expect(lane.locator(".card")).to_have_count(38)
+    expect(lane.locator(".card")).to_have_count(41)
     assert_true(page)
 
 

@@ -65,7 +65,7 @@ class Board:
     """The board one person asked for: its filter, its numbers, and its lanes drawn from the database."""
 
     def __init__(self, request: SignedIn, now: datetime) -> None:
-        self.user: Any = request.user
+        self.user = request.user
         self.numbers = Policy.at(now)
         self.filter = AccountFilter(request.GET, numbers=self.numbers, user=self.user, also=["after"])
         query = request.GET.copy()
@@ -87,7 +87,9 @@ class Board:
 
     def _without(self, chosen: Chosen) -> str:
         query = self.filter.data.copy()
-        query.setlist(chosen.name, [value for value in query.getlist(chosen.name) if value != chosen.value])
+        # What is not chosen several times over goes as a whole: a search was shortened before it was used.
+        others = [value for value in query.getlist("stage") if value != chosen.value]
+        query.setlist(chosen.name, others if chosen.name == "stage" else [])
         return query.urlencode()
 
     def lanes(self, sizes: Mapping[Stage, int], stages: Collection[Stage] = STAGES) -> list[Lane]:
