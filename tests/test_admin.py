@@ -210,6 +210,15 @@ def test_a_move_that_cannot_be_made_says_why_and_changes_nothing(client, boss, f
     assert snapshot(here) == before
 
 
+def test_a_forged_move_by_somebody_who_may_not_move_changes_nothing(client, boss, monkeypatch):
+    here = account(S.NEW)
+    before = snapshot(here)
+    may = User.may
+    monkeypatch.setattr(User, "may", lambda person, right: right != "move" and may(person, right))
+    assert client.post(move_address(here), {"to": "initiated", "version": 1}).status_code == 403
+    assert snapshot(here) == before
+
+
 def test_a_move_of_an_account_that_is_gone_is_a_404(client, boss):
     assert client.post("/admin/crm/account/999999/move/", {"to": "new", "version": 0}).status_code == 404
 

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from apps.crm.admin.base import OfAccount, Records
+from apps.crm.admin.base import OfAccount, OneLine, Records
 from apps.crm.models import Account, AccountLabel, Bill, Contact, Label, StageTransition, User
 from apps.crm.models.moving import Conflict, MoveError
 from apps.crm.pipeline import Stage, options
@@ -52,7 +52,7 @@ class MoveForm(forms.Form):
         return Stage(self.cleaned_data["to"])
 
 
-class ContactInline(admin.TabularInline):
+class ContactInline(OneLine, admin.TabularInline):
     model = Contact
     extra = 0
 

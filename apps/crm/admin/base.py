@@ -3,14 +3,28 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
 from django.http import HttpRequest
 
 from apps.crm.models import Account
 
+A_LINE = 300
 
-class Records(admin.ModelAdmin):
+
+class OneLine(admin.options.BaseModelAdmin):
+    """Gives a text of a few words one line to be typed into."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        limits = [rule.limit_value for rule in db_field.validators if isinstance(rule, MaxLengthValidator)]
+        if isinstance(db_field, TextField) and min(limits, default=A_LINE + 1) <= A_LINE:
+            kwargs["widget"] = AdminTextInputWidget()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+
+class Records(OneLine, admin.ModelAdmin):
     """Every list of the admin: short pages, and no count of a whole table."""
 
     list_per_page = 50
