@@ -42,12 +42,16 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one value of one row. ``row`` is the number its caller gave it: a line, a position."""
+    """What is wrong with one value of one row. ``row`` is the number its caller gave it: a line, a position.
+
+    ``file`` tells the files of a folder apart.
+    """
 
     row: int
     field: str
     value: str
     sentence: str
+    file: str = ""
 
 
 def text(longest: int, *, typed: bool = False) -> Callable[[Any], str]:
@@ -110,6 +114,12 @@ def moment(value: Any) -> datetime:
     if found is None:
         raise Unreadable("is not a time with its zone, like 2026-12-01T09:00:00Z.")
     return _in_our_time(found)
+
+
+def day_or_moment(value: Any) -> date:
+    """A day, or a moment (a ``datetime``), whichever it is written as."""
+    written = _plain(value)
+    return moment(written) if "T" in written or ":" in written else day(written)
 
 
 def _in_our_time[T: date](found: T) -> T:
@@ -221,7 +231,7 @@ def labels(value: Any) -> list[str]:
     return list({name.lower(): name for name in names}.values())
 
 
-_MUST = object()
+MUST = object()
 
 
 @dataclass(frozen=True)
@@ -234,8 +244,8 @@ class Field:
 
 
 FIELDS: dict[str, Field] = {
-    "external_id": Field("External id", text(200), _MUST),
-    "name": Field("Name", text(300, typed=True), _MUST),
+    "external_id": Field("External id", text(200), MUST),
+    "name": Field("Name", text(300, typed=True), MUST),
     "domain": Field("Domain", domain, ""),
     "plan": Field("Plan", choice(Plan, "a plan we know"), ""),
     "mrr": Field("MRR", money),
@@ -250,8 +260,8 @@ FIELDS: dict[str, Field] = {
     "stripe_customer_id": Field("Stripe customer", text(200)),
     "sales_contact": Field("Sales contact", sales_contact),
     "contacted_sales": Field("Contacted Sales", boolean, False),
-    "contacts": Field("Contacts", contacts, _MUST),
-    "labels": Field("Labels", labels, _MUST),
+    "contacts": Field("Contacts", contacts, MUST),
+    "labels": Field("Labels", labels, MUST),
 }
 # What only a file may say: here it is set by people.
 IMPORTED: dict[str, Field] = {
@@ -269,7 +279,7 @@ def shown(value: Any) -> str:
 def read_value(field: Field, value: Any) -> Any:
     """One value, clean; an empty or null one is what clearing leaves. Raises ``Unreadable``."""
     if value is None or value == "":
-        if field.cleared is _MUST:
+        if field.cleared is MUST:
             raise Unreadable("is missing.")
         return field.cleared
     clean = field.read(value)

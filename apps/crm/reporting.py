@@ -177,7 +177,16 @@ _LABELS = (
     ON CONFLICT DO NOTHING
     """,
 )
-
+# Written only where it says something new, so that the same file twice changes nothing.
+_THEIR_STAGE = """
+    INSERT INTO crm_theirstage (account_id, stage, written, since, said_at)
+    SELECT account_id, coalesce(stage, ''), stage_written, stage_since, %(now)s
+    FROM reported WHERE stage_written IS NOT NULL ORDER BY account_id
+    ON CONFLICT (account_id) DO UPDATE
+    SET stage = excluded.stage, written = excluded.written, since = excluded.since, said_at = excluded.said_at
+    WHERE (crm_theirstage.stage, crm_theirstage.written, crm_theirstage.since)
+          IS DISTINCT FROM (excluded.stage, excluded.written, excluded.since)
+"""
 
 # Of all that a list would show, its first rows and how long it is.
 _LISTED = "SELECT listed.*, count(*) OVER () FROM ({}) listed ORDER BY 1 LIMIT %(most)s"
@@ -298,7 +307,7 @@ class Report:
             cursor.execute(_LOCK)
             cursor.execute(_MARK_CHANGED)
             updated = cursor.rowcount
-            for statement in (_UPDATE, *_CONTACTS, *_LABELS):
+            for statement in (_UPDATE, *_CONTACTS, *_LABELS, _THEIR_STAGE):
                 cursor.execute(statement, values)
         return self._counted(created, updated)
 

@@ -7,6 +7,7 @@ from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
 from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.task import Task
+from apps.crm.models.theirs import TheirStage
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
 from apps.crm.policy import Policy
@@ -25,5 +26,6 @@ __all__ = [
     "ScopeDecision",
     "StageTransition",
     "Task",
+    "TheirStage",
     "User",
 ]

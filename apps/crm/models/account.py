@@ -133,6 +133,17 @@ class AccountQuerySet(ScopedQuerySet):
         """Accounts the playbooks may touch by themselves: neither held by an import nor quarantined."""
         return self.filter(held_by="", quarantine="")
 
+    def quarantined(self) -> AccountQuerySet:
+        """Accounts whose stage of old a person must place."""
+        return self.exclude(quarantine="")
+
+    def drifted(self) -> AccountQuerySet:
+        """Accounts that another system, when it was last heard, put elsewhere than we do.
+
+        Those in quarantine wait for a person already, and are no drift.
+        """
+        return self.filter(quarantine="", their_stage__isnull=False).exclude(their_stage__stage=F("stage"))
+
     def awaiting_outreach(self, numbers: Numbers) -> AccountQuerySet:
         """“Write now”: nobody has written yet, and the first outreach is due."""
         entered_before = numbers.today - timedelta(days=numbers.outreach_after_entry_days)
