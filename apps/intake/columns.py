@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models.functions import Lower
+
 from apps.crm.fields import (
     FIELDS,
     IMPORTED,
     SALES_CONTACT_KINDS,
+    Field,
     Unreadable,
     contacts,
-    day,
+    day_or_moment,
     labels,
-    moment,
     read_value,
     sales_contact,
     text,
     words,
 )
+from apps.crm.models import Policy, User
 from apps.crm.pipeline import Stage, is_quarantined, stage_from_text
 from apps.crm.policy import Numbers
 
@@ -41,18 +44,28 @@ class Context:
     numbers: Numbers
     users: Mapping[str, int]
 
+    @classmethod
+    def at(cls, now: datetime) -> Context:
+        """Now, with each active colleague."""
+        people = User.objects.filter(is_active=True).exclude(email="")
+        return cls(Policy.at(now), dict(people.values_list(Lower("email"), "pk")))
+
 
 Read = Callable[[str, Context], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """Something a column can be imported as; ``read`` turns a cell into fields of a row."""
+    """Something a column can be imported as; ``read`` turns a cell into fields of a row.
+
+    An empty cell says nothing and is passed over, but where one is ``needed``.
+    """
 
     name: str
     label: str
     read: Read
     headers: tuple[str, ...] = ()
+    needed: bool = False
 
 
 def _parts(cell: str) -> list[str]:
@@ -66,9 +79,8 @@ def _person(written: str) -> dict[str, str]:
     return {"email": written} if "@" in written else {"name": written}
 
 
-def _fact(name: str) -> Read:
-    """A cell that is one field. An empty name is missing; any other empty cell never comes here."""
-    field = (FIELDS | IMPORTED)[name]
+def one_field(name: str, field: Field) -> Read:
+    """A reader of a cell that is one field."""
     return lambda cell, context: {name: read_value(field, cell)}
 
 
@@ -92,13 +104,20 @@ def _sales_person(kind: str) -> Read:
     return lambda cell, context: {"sales_contact": sales_contact({"kind": kind, **_person(cell)})}
 
 
-def _owner(cell: str, context: Context) -> dict[str, Any]:
-    """A colleague by the e-mail of their login; anybody else is kept as text, and nobody is made a user."""
-    written = text(200)(cell)
-    address = _person(written).get("email", "").lower()
-    if address in context.users:
-        return {"owner": context.users[address], "owner_reported": ""}
-    return {"owner_reported": written}
+def colleague(name: str) -> Read:
+    """A reader of a colleague, by the e-mail of their login.
+
+    Anybody else is kept as text, and nobody is made a user.
+    """
+
+    def read(cell: str, context: Context) -> dict[str, Any]:
+        written = text(200)(cell)
+        address = _person(written).get("email", "").lower()
+        if address in context.users:
+            return {name: context.users[address], f"{name}_reported": ""}
+        return {f"{name}_reported": written}
+
+    return read
 
 
 def _segments(cell: str, context: Context) -> dict[str, Any]:
@@ -119,11 +138,8 @@ def _stage(cell: str, context: Context) -> dict[str, Any]:
 
 def _stage_since(cell: str, context: Context) -> dict[str, Any]:
     """A day, which begins at the team's midnight, or a moment."""
-    if "T" in cell or ":" in cell:
-        since: datetime = moment(cell)
-    else:
-        since = context.numbers.start_of(day(cell))
-    return {"stage_since": since}
+    since = day_or_moment(cell)
+    return {"stage_since": since if isinstance(since, datetime) else context.numbers.start_of(since)}
 
 
 _EXPORTED_AS = {
@@ -146,12 +162,18 @@ COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
         *(
-            Column(name, field.label, _READ_OTHERWISE.get(name) or _fact(name), _EXPORTED_AS.get(name, ()))
+            Column(
+                name,
+                field.label,
+                _READ_OTHERWISE.get(name) or one_field(name, field),
+                _EXPORTED_AS.get(name, ()),
+                needed=name == "external_id",
+            )
             for name, field in (FIELDS | IMPORTED).items()
         ),
         Column("stage", "Stage", _stage, ("Onboarding Pipeline", "Pipeline stage")),
         Column("stage_since", "At this stage since", _stage_since, ("Onboarding Pipeline: updated",)),
-        Column("owner", "Owner", _owner, ("Onboarding Specialist", "Specialist")),
+        Column("owner", "Owner", colleague("owner"), ("Onboarding Specialist", "Specialist")),
         Column("segments", "Segments (of old, as labels)", _segments),
         *(Column(kind.lower(), f"{kind} (name or e-mail)", _sales_person(kind), (kind, _ROLES[kind]))
           for kind in SALES_CONTACT_KINDS),

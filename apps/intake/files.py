@@ -42,10 +42,14 @@ class Line:
 
 
 class Table:
-    """A CSV file: its header, and its lines as often as asked for. Raises ``Unusable`` for what is none."""
+    """A CSV file: its header, and its lines as often as asked for. Raises ``Unusable`` for what is none.
 
-    def __init__(self, file: bytes) -> None:
+    A file without a row is none either, unless it ``may_be_empty``.
+    """
+
+    def __init__(self, file: bytes, *, may_be_empty: bool = False) -> None:
         self._file = file
+        self._may_be_empty = may_be_empty
         if sentence := _refused(file):
             raise Unusable(sentence)
         try:
@@ -71,7 +75,7 @@ class Table:
             if count > MOST_ROWS:
                 raise Unusable(f"The file has more than {MOST_ROWS:,} rows: import it in parts.", begins)
             yield Line(begins, cells, self._wrong(cells))
-        if not count:
+        if not count and not self._may_be_empty:
             raise Unusable("The file has a header and no rows.")
 
     def count(self) -> int:

@@ -29,6 +29,9 @@ READING_SHARE = 60
 # With the import's id, the lock by which one worker at a time carries it out.
 LOCK = 4_410
 
+# The lists of an outcome that are kept with it.
+LISTS = ("differing", "quarantined", "without_login", "others_without_login")
+
 log = structlog.get_logger(__name__)
 
 
@@ -116,6 +119,18 @@ class Import(models.Model):
         made.outcome = _previewed(table, made.mapping, now)
         made.save()
         return made
+
+    @classmethod
+    def begin(cls, file_name: str, *, held: bool, now: datetime, **what: Any) -> Import:
+        """An import that is carried out at once, without a preview: its caller takes in and finishes."""
+        return cls.objects.create(
+            file_name=shown(file_name),
+            held=held,
+            state=cls.State.RUNNING,
+            created_at=now,
+            confirmed_at=now,
+            **what,
+        )
 
     @property
     def hold(self) -> str:
@@ -268,7 +283,9 @@ def _previewed(table: Table, mapping: Mapping[str, str], now: datetime) -> dict[
 
 def error_as_json(problem: Problem) -> dict[str, Any]:
     """A problem as files speak of it."""
+    file = {"file": problem.file} if problem.file else {}
     return {
+        **file,
         "line": problem.row or None,
         "column": problem.field,
         "value": problem.value,
@@ -279,11 +296,12 @@ def error_as_json(problem: Problem) -> dict[str, Any]:
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as it is kept and shown: lists are cut, and each says how long it was."""
     errors = [error_as_json(problem) for problem in outcome.errors[:MOST_KEPT]]
-    lists = {name: getattr(outcome, name) for name in ("differing", "quarantined", "without_login")}
+    lists = {name: getattr(outcome, name) for name in LISTS}
     return {
         **{name: getattr(outcome, name) for name in ("created", "updated", "unchanged", "rejected")},
         "errors": errors,
         "errors_total": len(outcome.errors),
+        "files": outcome.files,
         **{name: listing.rows for name, listing in lists.items()},
         **{f"{name}_total": listing.total for name, listing in lists.items()},
     }

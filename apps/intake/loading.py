@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Lower
 
 from apps.crm.fields import Problem, Unreadable, shown
-from apps.crm.models import Policy, User
+from apps.crm.models import User
 from apps.crm.reporting import BadRows, Listing, Report, Reported
 from apps.intake.columns import COLUMNS, Column, Context, mapping_refusal, read_cell
 from apps.intake.files import Line, Table, Unusable
@@ -37,6 +36,9 @@ class Outcome:
     differing: Listing = NOTHING
     quarantined: Listing = NOTHING
     without_login: Listing = NOTHING
+    # Of a folder: who wrote or has what, without a login here; and for each other file what became of its rows.
+    others_without_login: Listing = NOTHING
+    files: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def preview(
@@ -44,7 +46,7 @@ def preview(
 ) -> Outcome:
     """What taking the file in would do now; changes nothing. Raises ``Unusable`` as reading the file does."""
     with transaction.atomic():
-        reading = Reading(table, mapping, now, tell)
+        reading = Accounts(table, mapping, now, tell=tell)
         report = Report(reading.rows())
         reading.refuse(report.problems())
         return reading.outcome(report, report.preview(without=reading.rejected))
@@ -64,7 +66,7 @@ def take_in(
     ``tell`` hears how many rows have been read; ``held_by`` keeps the playbooks from accounts the file creates.
     """
     with transaction.atomic():
-        reading = Reading(table, mapping, now, tell)
+        reading = Accounts(table, mapping, now, tell=tell)
         report = Report(reading.rows())
         reading.refuse(report.problems())
         if not reading.rejected:
@@ -75,19 +77,30 @@ def take_in(
         return reading.outcome(report, report.preview(without=reading.rejected))
 
 
-class Reading:
-    """One pass over the lines of a file: what could be read, and what is wrong with the rest."""
+class Lines:
+    """One pass over the lines of a file: what could be read, and what is wrong with the rest.
 
-    def __init__(self, table: Table, mapping: Mapping[str, str], now: datetime, tell: Tell) -> None:
-        if sentence := mapping_refusal(mapping):
-            raise Unusable(sentence)
+    ``mapping`` gives for each header the name of one of ``columns``, or nothing.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        mapping: Mapping[str, str],
+        columns: Mapping[str, Column],
+        context: Context,
+        *,
+        tell: Tell = lambda rows: None,
+        file: str = "",
+    ) -> None:
         named = [(place, name, mapping.get(name, "")) for place, name in enumerate(table.header)]
-        self._columns = [(place, name, COLUMNS[column]) for place, name, column in named if column]
+        self._columns = [(place, name, columns[column]) for place, name, column in named if column]
         self._headers = {column.name: name for _, name, column in self._columns}
         self._table = table
         self._tell = tell
-        self._context = Context(Policy.at(now), _logins())
-        self.errors: list[Problem] = []
+        self._context = context
+        self._file = file
+        self._errors: list[Problem] = []
         self.rejected: set[int] = set()
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -103,19 +116,14 @@ class Reading:
 
     def refuse(self, problems: list[Problem]) -> None:
         self.rejected.update(problem.row for problem in problems)
-        self.errors.extend(problems[: MOST_PROBLEMS - len(self.errors)])
+        self._errors.extend(problems[: MOST_PROBLEMS - len(self._errors)])
 
-    def outcome(self, report: Report, done: Reported) -> Outcome:
-        return Outcome(
-            done.created,
-            done.updated,
-            done.unchanged,
-            len(self.rejected),
-            [self._with_header(problem) for problem in sorted(self.errors, key=lambda problem: problem.row)],
-            report.differing(MOST_LISTED),
-            report.quarantined(MOST_LISTED),
-            report.without_login(MOST_LISTED),
-        )
+    def errors(self) -> list[Problem]:
+        """All that is wrong, by line, with the file's own names of its columns."""
+        return [
+            replace(problem, field=self._headers.get(problem.field, problem.field), file=self._file)
+            for problem in sorted(self._errors, key=lambda problem: problem.row)
+        ]
 
     def _read(self, line: Line) -> tuple[dict[str, Any], list[Problem]]:
         if line.wrong:
@@ -124,7 +132,7 @@ class Reading:
         problems: list[Problem] = []
         for place, _, column in self._columns:
             cell = line.cells[place]
-            if cell or column.name == "external_id":
+            if cell or column.needed:
                 problems += self._cell(line, column, cell, row)
         return row, problems
 
@@ -135,14 +143,31 @@ class Reading:
             return [Problem(line.number, column.name, shown(cell), error.sentence)]
         return []
 
-    def _with_header(self, problem: Problem) -> Problem:
-        """The problem with the file's own name of the column."""
-        return Problem(
-            problem.row, self._headers.get(problem.field, problem.field), problem.value, problem.sentence
+
+class Accounts(Lines):
+    """One pass over a file of accounts. Raises ``Unusable`` for a mapping that cannot be used."""
+
+    def __init__(
+        self,
+        table: Table,
+        mapping: Mapping[str, str],
+        now: datetime,
+        *,
+        tell: Tell = lambda rows: None,
+        file: str = "",
+    ) -> None:
+        if sentence := mapping_refusal(mapping):
+            raise Unusable(sentence)
+        super().__init__(table, mapping, COLUMNS, Context.at(now), tell=tell, file=file)
+
+    def outcome(self, report: Report, done: Reported) -> Outcome:
+        return Outcome(
+            done.created,
+            done.updated,
+            done.unchanged,
+            len(self.rejected),
+            self.errors(),
+            report.differing(MOST_LISTED),
+            report.quarantined(MOST_LISTED),
+            report.without_login(MOST_LISTED),
         )
-
-
-def _logins() -> dict[str, int]:
-    """Who has a login here: the id of each active colleague by e-mail in lower case."""
-    people = User.objects.filter(is_active=True).exclude(email="")
-    return dict(people.values_list(Lower("email"), "pk"))

@@ -24,7 +24,12 @@ class Note(models.Model):
         blank=True, help_text="An author another system named, who has no login here."
     )
     external_id = models.CharField(
-        max_length=200, null=True, blank=True, unique=True, editable=False, help_text="Its id where it came from."
+        max_length=200,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Its id where it came from.",
     )
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True, blank=True)

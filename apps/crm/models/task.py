@@ -29,7 +29,12 @@ class Task(models.Model):
         blank=True, help_text="An assignee another system named, who has no login here."
     )
     external_id = models.CharField(
-        max_length=200, null=True, blank=True, unique=True, editable=False, help_text="Its id where it came from."
+        max_length=200,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Its id where it came from.",
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
