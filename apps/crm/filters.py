@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import django_filters
 from django.db import models
@@ -80,13 +80,93 @@ class Chosen(NamedTuple):
     words: str
 
 
-class AccountFilter(django_filters.FilterSet):
-    """The accounts a query string asks for.
+class QueryFilter(django_filters.FilterSet):
+    """The rows a query string asks for.
 
     ``qs`` is narrowed by what could be understood; ``notices`` names in a sentence each what could not, and was
     ignored. ``order`` is the order asked for, ``chosen`` the filters that are on. ``also`` names the parameters
     that the page reads itself.
     """
+
+    everything: ClassVar[models.Manager[Any]]
+    sorts: ClassVar[dict[str, Column]]
+    default_sort: ClassVar[str]
+
+    def __init__(
+        self,
+        data: QueryDict,
+        queryset: models.QuerySet[Any] | None = None,
+        *,
+        numbers: Numbers,
+        user: User,
+        also: Iterable[str] = (),
+    ) -> None:
+        self.numbers, self.user = numbers, user
+        self.notices: list[str] = []
+        data = data.copy()
+        known = {*self.base_filters, "sort", *also}
+        for name in [name for name in data if name not in known]:
+            self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
+            del data[name]
+        self._understood(data)
+        super().__init__(data, self.everything.all() if queryset is None else queryset)
+        for name, choices in self._late_choices().items():
+            self.filters[name].extra["choices"] = choices
+        for name, errors in self.form.errors.as_data().items():
+            if name == "q":
+                self.notices.append(f"The search was ignored: {' '.join(errors[0].messages)}")
+            else:
+                self._ignore(str(self.filters[name].label), data.getlist(name)[-1:])
+        self.order = self._order(data.get("sort", ""))
+
+    def _understood(self, data: QueryDict) -> None:
+        """Take out of ``data`` what the filters would refuse whole for the sake of a part."""
+
+    def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
+        """The choices that are read from the database, by the name of their filter.
+
+        Functions, not bound methods: a form copies its fields, and a bound method would take a copy of us along.
+        """
+        return {}
+
+    def _ignore(self, what: str, values: list[str]) -> None:
+        self.notices += [
+            f"{what} “{_shown(value)}” is not known here, so it was ignored." for value in values if value
+        ]
+
+    def _order(self, name: str) -> Order:
+        if name and name.removeprefix("-") not in self.sorts:
+            self._ignore("Sort order", [name])
+            name = ""
+        name = name or self.default_sort
+        return Order(name, self.sorts[name.removeprefix("-")])
+
+    @cached_property
+    def people(self) -> dict[int, str]:
+        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
+        return User.objects.names()
+
+    def _people_choices(self) -> list[tuple[str, str]]:
+        return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]
+
+    @cached_property
+    def chosen(self) -> list[Chosen]:
+        """The filters that are on, in the order of the filter bar."""
+        found = []
+        for name, value in self.form.cleaned_data.items():
+            words = dict(getattr(self.form.fields[name], "choices", ()))
+            for one in value if isinstance(value, list) else [value]:
+                if one:
+                    found.append(Chosen(name, one, f"{self.filters[name].label}: {words.get(one, one)}"))
+        return found
+
+
+class AccountFilter(QueryFilter):
+    """The accounts a query string asks for."""
+
+    everything = Account.objects
+    sorts = SORTS
+    default_sort = DEFAULT_SORT
 
     q = django_filters.CharFilter(method="searched", label="Search", max_length=200)
     stage = django_filters.MultipleChoiceFilter(method="at_stages", label="Stage", choices=STAGE_CHOICES)
@@ -109,74 +189,21 @@ class AccountFilter(django_filters.FilterSet):
     )
     write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
 
-    def __init__(
-        self,
-        data: QueryDict,
-        queryset: AccountQuerySet | None = None,
-        *,
-        numbers: Numbers,
-        user: User,
-        also: Iterable[str] = (),
-    ) -> None:
-        self.numbers, self.user = numbers, user
-        self.notices: list[str] = []
-        data = data.copy()
-        known = {*self.base_filters, "sort", *also}
-        for name in [name for name in data if name not in known]:
-            self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
-            del data[name]
+    def _understood(self, data: QueryDict) -> None:
         stages = dict(STAGE_CHOICES)
         self._ignore("Stage", [value for value in data.getlist("stage") if value not in stages])
         data.setlist("stage", [value for value in data.getlist("stage") if value in stages])
-        super().__init__(data, Account.objects.all() if queryset is None else queryset)
-        # Functions, not bound methods: a form copies its fields, and a bound method would take a copy of us along.
-        self.filters["owner"].extra["choices"] = lambda: self._owner_choices()
-        self.filters["label"].extra["choices"] = lambda: self._label_choices()
-        for name, errors in self.form.errors.as_data().items():
-            if name == "q":
-                self.notices.append(f"The search was ignored: {' '.join(errors[0].messages)}")
-            else:
-                self._ignore(str(self.filters[name].label), data.getlist(name)[-1:])
-        self.order = self._order(data.get("sort", ""))
 
-    def _ignore(self, what: str, values: list[str]) -> None:
-        self.notices += [
-            f"{what} “{_shown(value)}” is not known here, so it was ignored." for value in values if value
-        ]
-
-    def _order(self, name: str) -> Order:
-        if name and name.removeprefix("-") not in SORTS:
-            self._ignore("Sort order", [name])
-            name = ""
-        name = name or DEFAULT_SORT
-        return Order(name, SORTS[name.removeprefix("-")])
-
-    @cached_property
-    def people(self) -> dict[int, str]:
-        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
-        return User.objects.names()
+    def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
+        return {"owner": lambda: self._people_choices(), "label": lambda: self._label_choices()}
 
     @cached_property
     def labels(self) -> list[str]:
         """The names of all labels. One query."""
         return list(Label.objects.values_list("name", flat=True))
 
-    def _owner_choices(self) -> list[tuple[str, str]]:
-        return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]
-
     def _label_choices(self) -> list[tuple[str, str]]:
         return [(name, name) for name in self.labels]
-
-    @cached_property
-    def chosen(self) -> list[Chosen]:
-        """The filters that are on, in the order of the filter bar."""
-        found = []
-        for name, value in self.form.cleaned_data.items():
-            words = dict(getattr(self.form.fields[name], "choices", ()))
-            for one in value if isinstance(value, list) else [value]:
-                if one:
-                    found.append(Chosen(name, one, f"{self.filters[name].label}: {words.get(one, one)}"))
-        return found
 
     def searched(self, accounts: AccountQuerySet, name: str, text: str) -> AccountQuerySet:
         return accounts.matching(text)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.contrib.messages import get_messages
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
 from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
+from apps.crm.models import Alert, Policy
 from apps.crm.models.account import mark_of_now
 from apps.web import display
 
@@ -21,11 +24,24 @@ class Page(NamedTuple):
 
     name: str
     address: str
+    count: Callable[[], str] | None = None
+
+    @property
+    def key(self) -> str:
+        return self.name.lower()
 
 
+def alerts_shown() -> str:
+    """How many alerts want somebody now, counted no further than the bar can say; one small query."""
+    shown = Alert.objects.shown(Policy.today_at(timezone.now()))[: MOST_COUNTED + 1].count()
+    return f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "")
+
+
+MOST_COUNTED = 99
 PAGES = (
     Page("Daily", "/"),
     Page("Board", "/board/"),
+    Page("Alerts", "/alerts/", count=alerts_shown),
     Page("Playbooks", "/playbooks/"),
     Page("Import", "/import/"),
 )
@@ -59,6 +75,7 @@ def environment(**options: Any) -> Environment:
         mark=lambda: MARK,
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
+        alerts_shown=alerts_shown,
         get_messages=get_messages,
         day=display.day,
         away=display.away,

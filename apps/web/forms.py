@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django import forms
 
 from apps.crm.models import Note, User
@@ -13,6 +15,7 @@ _NO_NUMBER = {
     "min_value": "The version is a whole number.",
     "max_value": "The version is a whole number.",
 }
+_NO_DAY = {"invalid": "The day is written like 2026-12-01."}
 
 
 class _Version(forms.IntegerField):
@@ -49,9 +52,7 @@ class NoteForm(forms.Form):
 
 class TaskForm(forms.Form):
     title = forms.CharField(max_length=300, error_messages={"required": "Say what there is to do."})
-    due_on = forms.DateField(
-        error_messages={"required": "Say by which day.", "invalid": "The day is written like 2026-12-01."}
-    )
+    due_on = forms.DateField(error_messages={"required": "Say by which day.", **_NO_DAY})
     assignee = forms.ModelChoiceField(User.objects.none(), required=False)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -70,6 +71,42 @@ class AssignForm(forms.Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["owner"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
+
+
+class SnoozeForm(forms.Form):
+    """``seen`` is the day it was snoozed to when somebody decided, empty for none."""
+
+    until = forms.DateField(error_messages={"required": "Say until which day.", **_NO_DAY})
+    seen = forms.DateField(required=False, error_messages=_NO_DAY)
+
+    def __init__(self, *args: object, today: date) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.today = today
+
+    def clean_until(self) -> date:
+        until: date = self.cleaned_data["until"]
+        if until <= self.today:
+            raise forms.ValidationError("An alert can be snoozed to a day after today.")
+        return until
+
+
+class ResolveForm(forms.Form):
+    resolution = forms.CharField(max_length=2000, error_messages={"required": "Say in a word what was done."})
+
+
+class AlertAssignForm(forms.Form):
+    """``seen`` is the id of whoever had the alert when somebody decided, empty for nobody."""
+
+    assignee = forms.ModelChoiceField(
+        User.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": "An alert can be given to a specialist, a lead or an admin."},
+    )
+    seen = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["assignee"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
 
 
 def sentence(form: forms.BaseForm) -> str:

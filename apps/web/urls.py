@@ -1,6 +1,17 @@
 from django.urls import path
 
-from apps.web.views import account, board, changes, daily, health, imports, moves, playbooks, writing
+from apps.web.views import (
+    account,
+    alerts,
+    board,
+    changes,
+    daily,
+    health,
+    imports,
+    moves,
+    playbooks,
+    writing,
+)
 
 app_name = "web"
 urlpatterns = [
@@ -13,6 +24,13 @@ urlpatterns = [
     path("accounts/<int:pk>/note/", writing.note, name="note"),
     path("accounts/<int:pk>/task/", writing.task, name="task"),
     path("accounts/<int:pk>/undo/", moves.undo, name="undo"),
+    path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="alert_acknowledge"),
+    path("alerts/<int:pk>/assign/", alerts.assign, name="alert_assign"),
+    path("alerts/<int:pk>/reopen/", alerts.reopen, name="alert_reopen"),
+    path("alerts/<int:pk>/resolve/", alerts.resolve, name="alert_resolve"),
+    path("alerts/<int:pk>/snooze/", alerts.snooze, name="alert_snooze"),
+    path("alerts/<int:pk>/wake/", alerts.wake, name="alert_wake"),
     path("board/", board.board, name="board"),
     path("board/column/<slug:stage>/", board.board_column, name="board_column"),
     path("board/rules/", board.board_rules, name="board_rules"),

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Exists, Q
+from django.db.models.expressions import Combinable
 
 from apps.crm.models.user import User
 from apps.crm.pipeline import Stage
@@ -32,9 +33,13 @@ class AlertQuerySet(models.QuerySet["Alert"]):
     def open(self) -> AlertQuerySet:
         return self.filter(resolved_at__isnull=True)
 
-    def shown(self, today: date) -> AlertQuerySet:
+    def shown(self, today: date | Combinable) -> AlertQuerySet:
         """Open and not snoozed past ``today``."""
         return self.open().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today))
+
+    def snoozed(self, today: date) -> AlertQuerySet:
+        """Open, and out of sight until a day after ``today``."""
+        return self.open().filter(snoozed_until__gt=today)
 
     def ended_by(self, stage: Stage) -> AlertQuerySet:
         """Open alerts whose cause is gone once the account stands at ``stage``."""
@@ -112,18 +117,40 @@ class Alert(models.Model):
         """Say that somebody is on it; False when it was resolved or acknowledged before."""
         return self._change(Q(acknowledged_at__isnull=True), acknowledged_at=now, acknowledged_by=by)
 
-    def snooze(self, until: date) -> bool:
-        """Hide it until a day; False when it was resolved."""
-        return self._change(Q(), snoozed_until=until)
+    def snooze(self, until: date, *, seen: date | None = None) -> bool:
+        """Hide it until a day; False when it was resolved, or is snoozed otherwise than was ``seen``."""
+        return self._change(Q(snoozed_until=seen), snoozed_until=until)
+
+    def wake(self) -> bool:
+        """Show it again before its day; False when it is resolved or not snoozed."""
+        return self._change(Q(snoozed_until__isnull=False), snoozed_until=None)
+
+    def assign(self, to: User | None, *, seen: int | None) -> bool:
+        """Give it to somebody or to nobody; False when it was resolved, or is not the one's whose id was ``seen``."""
+        return self._change(Q(assignee=seen), assignee=to)
 
     def resolve(self, *, by: User | None, now: datetime, resolution: str = "") -> bool:
         """Close it with a word on what was done; False when it was resolved before."""
         return self._change(Q(), resolved_at=now, resolved_by=by, resolution=resolution)
 
-    def _change(self, only_if: Q, **values: object) -> bool:
+    def reopen(self) -> bool:
+        """Take back what a person resolved; False when it is open, its cause is gone, or it was raised anew."""
+        stages = ALERT_KINDS[self.kind].stages
+        raised_anew = Alert.objects.open().filter(
+            account=self.account_id, kind=self.kind, subject=self.subject
+        )
+        only_if = ~Exists(raised_anew) & Q(resolved_by__isnull=False)
+        if stages is not None:
+            only_if &= Q(account__stage__in=stages)
+        resolved = Alert.objects.filter(resolved_at__isnull=False)
+        return self._change(only_if, among=resolved, resolved_at=None, resolved_by=None, resolution="")
+
+    def _change(self, only_if: Q, *, among: AlertQuerySet | None = None, **values: object) -> bool:
+        """Change it if it is ``among`` these, the open ones unless said, and like that."""
+        among = Alert.objects.open() if among is None else among
         with transaction.atomic():
             self.account.lock()
-            changed = Alert.objects.open().filter(only_if, pk=self.pk).update(**values)
+            changed = among.filter(only_if, pk=self.pk).update(**values)
             self.account.recount()
         if changed:
             self.refresh_from_db(fields=[*values])
