@@ -98,7 +98,7 @@ class AlertFilter(QueryFilter):
     )
     assignee = django_filters.ChoiceFilter(method="assigned", label="Assignee", choices=[])
     state = django_filters.ChoiceFilter(
-        method="in_state", label="State", choices=[(key, words) for key, (words, _) in STATES.items()]
+        label="State", choices=[(key, words) for key, (words, _) in STATES.items()]
     )
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
@@ -109,10 +109,16 @@ class AlertFilter(QueryFilter):
         return self.form.cleaned_data.get("state") or "open"
 
     def filter_queryset(self, queryset: AlertQuerySet) -> AlertQuerySet:
-        return STATES[self.state_asked][1](super().filter_queryset(queryset), self.numbers)
+        return self._narrow(queryset, self.form.cleaned_data)
 
-    def in_state(self, alerts: AlertQuerySet, name: str, value: str) -> AlertQuerySet:
-        return alerts
+    def like(self, **changes: str) -> AlertQuerySet:
+        """The alerts this would show with some of its filters changed; an empty value takes one out."""
+        return self._narrow(Alert.objects.all(), {**self.form.cleaned_data, **changes})
+
+    def _narrow(self, alerts: AlertQuerySet, given: dict[str, str]) -> AlertQuerySet:
+        for name in ("kind", "assignee"):
+            alerts = self.filters[name].filter(alerts, given.get(name, ""))
+        return STATES[given.get("state") or "open"][1](alerts, self.numbers)
 
     def assigned(self, alerts: AlertQuerySet, name: str, value: str) -> AlertQuerySet:
         people: dict[str, Any] = {"me": self.user.pk, "none": None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -54,6 +54,11 @@ def away_short(when: date | None, today: date) -> str:
         return ""
     days = (when - today).days
     return "today" if days == 0 else f"{days} d".replace("-", "−")
+
+
+def in_days(today: date, days: int) -> str:
+    """The day so many days ahead, as a date field takes it."""
+    return (today + timedelta(days=days)).isoformat()
 
 
 def money(amount: Decimal | None) -> str:

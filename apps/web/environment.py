@@ -81,6 +81,7 @@ def environment(**options: Any) -> Environment:
         away=display.away,
         away_short=display.away_short,
         money=display.money,
+        in_days=display.in_days,
         runway_at=display.runway_at,
         group=display.GROUPS.get,
     )
