@@ -5,6 +5,7 @@ Unknown values stand last in both directions, and the id decides between equal o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -108,7 +109,7 @@ def count_text(counted: int) -> str:
     return f"{COUNTED_UP_TO:,}+" if counted > COUNTED_UP_TO else f"{counted:,}"
 
 
-def counts(querysets: dict[str, models.QuerySet[Any]]) -> dict[str, int]:
+def counts(querysets: Mapping[str, models.QuerySet[Any]]) -> dict[str, int]:
     """How many rows each of these holds, none counted further than one past 10,000; one query for all of them."""
     parts: list[str] = []
     values: list[Any] = []

@@ -24,7 +24,7 @@ class Page(NamedTuple):
 
     name: str
     address: str
-    count: Callable[[], str] | None = None
+    counted: Callable[[], str] | None = None
 
     @property
     def key(self) -> str:
@@ -41,7 +41,7 @@ MOST_COUNTED = 99
 PAGES = (
     Page("Daily", "/"),
     Page("Board", "/board/"),
-    Page("Alerts", "/alerts/", count=alerts_shown),
+    Page("Alerts", "/alerts/", counted=alerts_shown),
     Page("Playbooks", "/playbooks/"),
     Page("Import", "/import/"),
 )

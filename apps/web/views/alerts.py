@@ -61,7 +61,7 @@ class Link(NamedTuple):
 
     key: str
     words: str
-    count: str
+    shown: str
     query: str
     on: bool
 
@@ -76,10 +76,10 @@ class Head(NamedTuple):
 
 HEADS = (
     Head("Alert"),
-    Head("Account", "renewal"),
+    Head("Account"),
+    Head("Renewal", "renewal"),
     Head("What"),
     Head("Raised", "raised"),
-    Head("Attempts", number=True),
     Head("Amount", "-amount", number=True),
     Head("Assignee"),
 )
@@ -120,7 +120,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Say that one is on it."""
     alert, now = _alert(pk), timezone.now()
-    done = alert.acknowledge(by=request.user, now=now)
+    done = alert.acknowledge(by=request.user, now=now)  # type: ignore[arg-type]
     return _answer(request, alert, now, done, f"You are on it: {_called(alert)}.", _acknowledged)
 
 
@@ -154,7 +154,7 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
     alert, now, form = _alert(pk), timezone.now(), ResolveForm(request.POST)
     if not form.is_valid():
         return invalid(form)
-    done = alert.resolve(by=request.user, now=now, **form.cleaned_data)
+    done = alert.resolve(by=request.user, now=now, **form.cleaned_data)  # type: ignore[arg-type]
     words = f"{_called(alert)} is resolved."
     return _answer(request, alert, now, done, words, _resolved, undo=_undo("alert_reopen", alert))
 
@@ -187,7 +187,7 @@ def _alert(pk: int) -> Alert:
 
 
 def _asked(request: HttpRequest, numbers: Numbers) -> AlertFilter:
-    return AlertFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
+    return AlertFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))  # type: ignore[arg-type]
 
 
 def _called(alert: Alert) -> str:
@@ -329,7 +329,7 @@ def _row(fact: dict[str, Any], asked: AlertFilter) -> Row:
         text=fact["text"],
         so_far=_so_far(fact, numbers, people),
         raised=away(numbers.day_of(fact["raised_at"]), numbers.today),
-        attempts=str(fact["attempts"] or ""),
+        attempts=_attempts(fact["attempts"]),
         amount=_amount(fact["amount"], fact["currency"]),
         assignee=people.get(fact["assignee_id"], ""),
         assignee_id=fact["assignee_id"] or "",
@@ -356,6 +356,10 @@ def _put_off(until: Any, numbers: Numbers) -> str:
         return ""
     over = until <= numbers.today
     return f"{'Back since' if over else 'Snoozed until'} {day(until, numbers.today)}, {away(until, numbers.today)}"
+
+
+def _attempts(number: int) -> str:
+    return f"{number} attempt{'s' if number > 1 else ''}" if number else ""
 
 
 def _amount(amount: Decimal | None, currency: str | None) -> str:
