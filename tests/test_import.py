@@ -26,8 +26,8 @@ from apps.intake.loading import preview, take_in
 from tests.factories import NOW, account, days, user
 
 DATA = Path(__file__).parent / "data"
-SAMPLE = DATA / "vitally_accounts.csv"
-DIRTY = DATA / "vitally_dirty_accounts.csv"
+SAMPLE = DATA / "vitally" / "accounts.csv"
+DIRTY = DATA / "vitally-dirty" / "accounts.csv"
 
 TABLES = (Account, AccountLabel, Contact, Import, Label, StageTransition, User)
 

@@ -73,6 +73,8 @@ def as_json(outcome: Outcome) -> Iterator[str]:
 def as_text(outcome: Outcome, mapping: Mapping[str, str]) -> Iterator[str]:
     for header, column in mapping.items():
         yield _inert(f"column “{header}” → {column or 'not imported'}")
+    for header in outcome.ignored:
+        yield _inert(f"column “{header}” → not imported")
     for problem in outcome.errors:
         where = " ".join(
             part for part in (problem.file, f"line {problem.row}" if problem.row else "") if part

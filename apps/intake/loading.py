@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,7 @@ class Outcome:
     # Of a folder: who wrote or has what, without a login here; and for each other file what became of its rows.
     others_without_login: Listing = NOTHING
     files: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
 
 
 def preview(
@@ -96,6 +97,7 @@ class Lines:
         named = [(place, name, mapping.get(name, "")) for place, name in enumerate(table.header)]
         self._columns = [(place, name, columns[column]) for place, name, column in named if column]
         self._headers = {column.name: name for _, name, column in self._columns}
+        self.ignored = [name for name in table.header if not mapping.get(name)]
         self._table = table
         self._tell = tell
         self._context = context

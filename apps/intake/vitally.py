@@ -232,6 +232,11 @@ class Export:
             rejected=self._rejected(),
             errors=self.errors(),
             others_without_login=self._without_login(),
+            ignored=[
+                f"{sheet.name}: {header}"
+                for sheet in (self.accounts, *self._others)
+                for header in (sheet.lines.ignored if sheet.lines else ())
+            ],
             files={
                 name: {"created": len(self._new[name]), "unchanged": len(sheet.rows) - len(self._new[name])}
                 for name, sheet in zip(self._new, self._others, strict=True)

@@ -10,6 +10,7 @@ from apps.web.views import (
     imports,
     moves,
     playbooks,
+    theirs,
     writing,
 )
 
@@ -43,6 +44,8 @@ urlpatterns = [
     path("import/<int:pk>/confirm/", imports.confirm, name="import_confirm"),
     path("import/<int:pk>/progress/", imports.progress, name="import_progress"),
     path("import/<int:pk>/release/", imports.release, name="import_release"),
+    path("import/drift/", theirs.drift, name="drift"),
+    path("import/quarantine/", theirs.quarantine, name="quarantine"),
     path("playbooks/", playbooks.playbooks, name="playbooks"),
     path("playbooks/<slug:name>/", playbooks.playbook, name="playbook"),
     path("playbooks/<slug:name>/pause/", playbooks.pause, name="playbook_pause"),

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from apps.crm.pipeline import Stage
 from apps.intake.columns import COLUMNS
 from apps.intake.files import MOST_BYTES, Unusable
+from apps.intake.imports import LISTS
 from apps.intake.jobs import run_import
 from apps.intake.models import Import
 from apps.web.rights import needs
@@ -111,7 +112,7 @@ def _page(request: HttpRequest, error: str = "") -> HttpResponse:
 
 def _shown(request: HttpRequest, found: Import) -> dict[str, Any]:
     outcome = found.outcome
-    for listing in ("errors", "differing", "quarantined", "without_login"):
+    for listing in ("errors", *LISTS):
         outcome[listing] = outcome[listing][:LISTED]
     return {
         "found": found,

@@ -24,6 +24,7 @@ from apps.web.rights import SignedIn, needs
 from apps.web.views.account import account_parts
 from apps.web.views.board import board_parts
 from apps.web.views.daily import list_parts
+from apps.web.views.theirs import quarantine_parts
 
 
 class Parts(Protocol):
@@ -37,13 +38,25 @@ class Parts(Protocol):
     ) -> str: ...
 
 
-PARTS: dict[str, Parts] = {"account": account_parts, "board": board_parts, "list": list_parts}
+PARTS: dict[str, Parts] = {
+    "account": account_parts,
+    "board": board_parts,
+    "list": list_parts,
+    "quarantine": quarantine_parts,
+}
+# The ledger calls every list a list.
+CAUSES = {"quarantine": "list"}
 
 
 def origin(request: SignedIn) -> str:
     """The page a form was sent from; the account's own where it does not say."""
     given = request.POST.get("from", "")
     return given if given in PARTS else "account"
+
+
+def cause(request: SignedIn) -> str:
+    """What the ledger says of a move made on the sender's page."""
+    return CAUSES.get(origin(request), origin(request))
 
 
 def changed(
@@ -104,7 +117,7 @@ def move(request: SignedIn, pk: int) -> HttpResponse:
     if not form.is_valid():
         return invalid(form)
     try:
-        row = account.move(by=request.user, now=now, cause=origin(request), **form.cleaned_data)
+        row = account.move(by=request.user, now=now, cause=cause(request), **form.cleaned_data)
     except MoveError as error:
         return not_made(request, account, error, now=now)
     return _made(request, account, row, now=now) if row else HttpResponse(status=204)
@@ -118,7 +131,7 @@ def leave_paid_call(request: SignedIn, pk: int) -> HttpResponse:
     if not form.is_valid():
         return invalid(form)
     try:
-        row = account.leave_paid_call(by=request.user, now=now, cause=origin(request), **form.cleaned_data)
+        row = account.leave_paid_call(by=request.user, now=now, cause=cause(request), **form.cleaned_data)
     except MoveError as error:
         return not_made(request, account, error, now=now)
     return _made(request, account, row, now=now)
