@@ -356,7 +356,7 @@ def test_an_account_in_quarantine_is_no_drift_until_it_is_placed(export):
 @pytest.mark.django_db
 def test_a_person_places_an_account_from_the_quarantine_page(client, export):
     take_in(
-        export(accounts=[["One", "a-1", "Onboarded (Done)", ""], PIPELINE[:1] + ["a-2", "", ""]]), now=NOW
+        export(accounts=[["One", "a-1", "Onboarded (Done)", ""], [*PIPELINE[:1], "a-2", "", ""]]), now=NOW
     )
     one = Account.objects.get(external_id="a-1")
     person = user()
