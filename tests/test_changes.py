@@ -1,8 +1,11 @@
 """What open pages are told of others' changes."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apps.crm.models import Account
 from apps.crm.models.account import mark_of_now
@@ -84,3 +87,42 @@ def test_a_poll_that_finds_nothing_is_one_look_at_an_index(viewer):
 def test_a_visitor_is_told_nothing(client):
     assert client.get("/changes/", headers={"HX-Request": "true"}).status_code == 401
     assert client.get("/changes/").status_code == 302
+
+
+def test_the_rows_that_others_changed_come_back_with_the_counts_above(client):
+    person, one, two = user(), account(Stage.NEW), account(Stage.INITIATED)
+    client.force_login(person)
+    one.edit(now=NOW, owner=person)
+    page = client.get(f"/daily/changed/?ids={one.pk},{two.pk},x,,{'9' * 25}").content.decode()
+    assert f'<tr id="a{one.pk}"' in page
+    assert f'<tr id="a{two.pk}"' in page
+    assert page.count("<tr ") == 2
+    assert 'id="pile-mine">1<' in page
+
+
+def new_to(client):
+    page = client.get("/?fresh=1").content.decode()
+    return page.count("data-fresh")
+
+
+def test_what_entered_or_renews_another_day_is_new_until_i_have_seen_it(client):
+    person = user(date_joined=NOW - timedelta(days=30))
+    client.force_login(person)
+    old = account(Stage.NEW, since=NOW - timedelta(days=40))
+    entered = account(Stage.NEW, since=NOW)
+    assert new_to(client) == 1
+    assert "1 new since you looked" in client.get("/").content.decode()
+    drawn = timezone.now()
+    old.edit(now=NOW, next_renewal_on=TODAY + timedelta(days=3))
+    assert new_to(client) == 2
+    answer = client.post("/daily/looked/", {"until": drawn.isoformat()})
+    assert (answer.status_code, answer.url) == (302, "/")
+    assert new_to(client) == 1
+    client.post("/daily/looked/", {"until": (drawn - timedelta(days=9)).isoformat()})
+    client.post("/daily/looked/", {"until": "yesterday"})
+    assert new_to(client) == 1
+    client.post("/daily/looked/", {"until": (timezone.now() + timedelta(days=9)).isoformat()})
+    person.refresh_from_db()
+    assert new_to(client) == 0
+    assert person.looked_at <= timezone.now()
+    assert entered.stage == Stage.NEW

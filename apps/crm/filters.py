@@ -187,6 +187,7 @@ class AccountFilter(QueryFilter):
     task = django_filters.ChoiceFilter(
         method="with_task", label="Task", choices=[(key, words) for key, (words, _) in TASKS.items()]
     )
+    fresh = django_filters.ChoiceFilter(method="new_to_me", label="New", choices=[("1", "not seen yet")])
     write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
 
     def _understood(self, data: QueryDict) -> None:
@@ -231,6 +232,9 @@ class AccountFilter(QueryFilter):
 
     def with_task(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.filter(TASKS[value][1](self.numbers.today))
+
+    def new_to_me(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.fresh_since(self.user.looked_from)
 
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)

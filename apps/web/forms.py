@@ -109,6 +109,10 @@ class AlertAssignForm(forms.Form):
         self.fields["assignee"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
 
 
+class LookedForm(forms.Form):
+    until = forms.DateTimeField()
+
+
 def sentence(form: forms.BaseForm) -> str:
     """The first thing that is wrong with a form."""
     return next(str(message) for messages in form.errors.values() for message in messages)

@@ -51,6 +51,7 @@ FACTS = (
     "stage",
     "stage_since",
     "entered_at",
+    "renewal_moved_at",
     "renewal_on",
     "forecast",
     "owner_id",
@@ -86,6 +87,7 @@ class Row:
     pk: int
     name: str
     group: str
+    fresh: bool
     badges: tuple[Word, ...]
     more_badges: str
     renewal: str
@@ -103,29 +105,37 @@ class Row:
     more_labels: str
 
 
-def rows_of(facts: Iterable[Mapping[str, Any]], numbers: Numbers, people: Mapping[int, str]) -> list[Row]:
-    """The rows for these facts, in their order. Two queries, however many: labels and booked calls."""
+def rows_of(
+    facts: Iterable[Mapping[str, Any]], numbers: Numbers, people: Mapping[int, str], looked: datetime
+) -> list[Row]:
+    """The rows for these facts, in their order. Two queries, however many: labels and booked calls.
+
+    What entered or got another renewal after ``looked`` is new to the reader.
+    """
     facts = list(facts)
     ids = [fact["pk"] for fact in facts]
     labels = _labels_of(ids)
     calls = _calls_ahead_of(ids, numbers)
-    return [_row(fact, numbers, people, labels[fact["pk"]], calls.get(fact["pk"])) for fact in facts]
+    return [_row(fact, numbers, people, looked, labels[fact["pk"]], calls.get(fact["pk"])) for fact in facts]
 
 
 def _row(
     fact: Mapping[str, Any],
     numbers: Numbers,
     people: Mapping[int, str],
+    looked: datetime,
     labels: list[str],
     call_at: datetime | None,
 ) -> Row:
     stage = Stage(fact["stage"])
     renewal: date | None = fact["renewal_on"]
-    badges = _badges(fact, numbers, call_at)
+    news = _news(fact, looked)
+    badges = [*news, *_badges(fact, numbers, call_at)]
     return Row(
         pk=fact["pk"],
         name=fact["name"],
         group=GROUPS[stage],
+        fresh=bool(news),
         badges=tuple(badges[:BADGES_SHOWN]),
         more_badges=", ".join(badge.text for badge in badges[BADGES_SHOWN:]),
         renewal=day(renewal, numbers.today),
@@ -142,6 +152,14 @@ def _row(
         labels=tuple(labels[:LABELS_SHOWN]),
         more_labels=", ".join(labels[LABELS_SHOWN:]),
     )
+
+
+def _news(fact: Mapping[str, Any], looked: datetime) -> list[Word]:
+    """What is new about an account since the reader looked."""
+    if fact["entered_at"] and fact["entered_at"] > looked:
+        return [Word("New", "accent")]
+    moved = fact["renewal_moved_at"]
+    return [Word("Renewal moved", "accent")] if moved and moved > looked else []
 
 
 def stay(stage: Stage, since: datetime | None, now: datetime) -> Word:

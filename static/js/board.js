@@ -146,6 +146,18 @@ function catchUp(...stages) {
   });
 }
 
+// What others changed: the lanes their cards stand in here, and those they stand in by now.
+document.addEventListener("changes", ({ detail: { accounts, all } }) => {
+  const lanes = [...board.querySelectorAll(".lane")].map((lane) => lane.dataset.stage);
+  const touched = new Set();
+  for (const { id, stage } of accounts) {
+    touched.add(stage);
+    const card = board.querySelector(`#account-${id}`);
+    if (card) touched.add(stageOf(card));
+  }
+  catchUp(...lanes.filter((stage) => all || touched.has(stage)));
+});
+
 addEventListener("online", () => { if (unsure.size) catchUp(); });
 
 const draw = (stage) => ask("GET", `/board/column/${stage}/`, { target: `#lane-${stage}`, swap: "outerMorph" });

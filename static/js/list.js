@@ -2,7 +2,7 @@
 
 import { openForm } from "./forms.js";
 
-const FORMS = { m: "move", n: "note", t: "task", a: "assign" };
+const FORMS = { m: "move", w: "note", t: "task", a: "assign" };
 const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
 const here = () => document.activeElement?.closest?.("#rows > tr[id^=a]");
 let last = "";
@@ -35,6 +35,22 @@ function go(step) {
   to?.scrollIntoView({ block: "nearest" });
 }
 
+/** On to the next account that entered, or got another renewal, since this person looked; round and round. */
+function goToNew() {
+  const all = rows();
+  const at = all.findIndex((row) => row.id === last);
+  const next = [...all.slice(at + 1), ...all.slice(0, at + 1)].find((row) => "fresh" in row.dataset);
+  next?.querySelector("a").focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+// What others changed is drawn in the rows that are here, and in the counts above; nothing else moves.
+document.addEventListener("changes", ({ detail }) => {
+  const ids = rows().map((row) => row.id.slice(1));
+  const changed = detail.all ? ids : ids.filter((id) => detail.accounts.some((account) => String(account.id) === id));
+  htmx.ajax("GET", `/daily/changed/?ids=${changed.slice(0, 200)}`, { source: document.body, swap: "none" });
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]") || event.target.matches?.("textarea, select")) return;
@@ -49,6 +65,7 @@ document.addEventListener("keydown", (event) => {
   const arrows = event.target === document.body || here();
   if (event.key === "j" || (event.key === "ArrowDown" && arrows)) go(1);
   else if (event.key === "k" || (event.key === "ArrowUp" && arrows)) go(-1);
+  else if (event.key === "n") goToNew();
   else if (event.key === "f") document.getElementById("filters")?.showPopover();
   else if (FORMS[event.key] && here() && actions?.querySelector(`[data-form=${FORMS[event.key]}]`)) {
     openForm(FORMS[event.key], here().id.slice(1), "list", here().querySelector("a").textContent);

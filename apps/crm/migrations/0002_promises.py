@@ -65,6 +65,9 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         last_seen := COALESCE(OLD.renewal_on, OLD.renewal_anchor_on);
         NEW.renewal_anchor_on := OLD.renewal_anchor_on;
+        IF renews IS DISTINCT FROM OLD.renewal_on THEN
+            NEW.renewal_moved_at := now();
+        END IF;
     END IF;
     IF renews IS NOT NULL AND (last_seen IS NULL OR abs(renews - last_seen) >= 15) THEN
         NEW.renewal_anchor_on := renews;

@@ -129,6 +129,10 @@ class AccountQuerySet(ScopedQuerySet):
         oldest = int(mark.partition(":")[0])
         return self.filter(Q(touched__gte=oldest) & Q(unseen)).annotate(mark=Snapshot())
 
+    def fresh_since(self, moment: datetime) -> AccountQuerySet:
+        """Accounts that entered, or whose renewal became another day, after a moment."""
+        return self.filter(Q(entered_at__gt=moment) | Q(renewal_moved_at__gt=moment))
+
     def released(self) -> AccountQuerySet:
         """Accounts the playbooks may touch by themselves: neither held by an import nor quarantined."""
         return self.filter(held_by="", quarantine="")
@@ -252,6 +256,12 @@ class Account(Movable):
         blank=True,
         editable=False,
         help_text="The first date seen of this renewal: what “once a renewal” means. Kept by a trigger.",
+    )
+    renewal_moved_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the renewal last became another day. Kept by a trigger.",
     )
     plan_ends_on = models.DateField(null=True, blank=True)
     users_count = models.PositiveIntegerField(null=True, blank=True)

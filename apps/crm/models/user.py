@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
@@ -105,6 +106,18 @@ class User(AbstractUser):
             () if "role_names" in self.__dict__ else self.groups.values_list("name", flat=True)
         )
         return frozenset(named) | (frozenset({ADMIN}) if self.is_superuser else frozenset())
+
+    @property
+    def looked_from(self) -> datetime:
+        """Since when accounts are new to this person: their last finished pass over the list, or their first day."""
+        return self.looked_at or self.date_joined
+
+    def look(self, until: datetime) -> None:
+        """Finish a pass over the list as it stood at ``until``; never goes back."""
+        never = models.Value(self.date_joined)
+        User.objects.filter(pk=self.pk).update(
+            looked_at=models.functions.Greatest(models.functions.Coalesce("looked_at", never), until)
+        )
 
     def may(self, right: str) -> bool:
         """Whether this person may do what ``right`` names. The only question ever asked about roles."""

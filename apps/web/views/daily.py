@@ -7,19 +7,22 @@ from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
 from apps.crm.models import Account, Note, Policy, StageTransition, User
 from apps.crm.policy import Numbers
 from apps.web import tables
+from apps.web.display import away
+from apps.web.forms import LookedForm
 from apps.web.rights import SignedIn
 
 NOTICES_SHOWN = 3
+CHANGED_AT_ONCE = 200
 
 
 class Pile(NamedTuple):
@@ -31,6 +34,7 @@ class Pile(NamedTuple):
 
 
 PILES = (
+    Pile("fresh", "New, not seen", "fresh=1"),
     Pile("new", "New", "stage=new"),
     Pile("write", "Write now", "write=now"),
     Pile("final", "Final outreach due", "stage=awaiting_final_outreach"),
@@ -58,6 +62,8 @@ def daily(request: SignedIn) -> HttpResponse:
             **listed,
             "asked": asked,
             "notices": [*asked.notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
+            "fresh": found["fresh"] and count_text(found["fresh"]),
+            "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
             "piles": _pile_links(request, found),
             "chips": _chips(request, asked),
@@ -76,13 +82,33 @@ def rows(request: SignedIn) -> HttpResponse:
     return render(request, "web/_rows.html", _rows(request, asked, numbers))
 
 
+@require_POST
+def looked(request: SignedIn) -> HttpResponse:
+    """Finish a pass over the list as it stood when it was drawn: what came later is still new."""
+    form = LookedForm(request.POST)
+    if form.is_valid():
+        request.user.look(min(form.cleaned_data["until"], timezone.now()))
+    return redirect("web:daily")
+
+
+@require_safe
+def changed(request: SignedIn) -> HttpResponse:
+    """The rows of ``?ids=`` and the counts above them, drawn anew: what others have changed meanwhile."""
+    given = request.GET.get("ids", "").split(",")[:CHANGED_AT_ONCE]
+    ids = [int(pk) for pk in given if pk.isascii() and pk.isdigit() and len(pk) < 19]
+    return HttpResponse(_parts(request, ids, Policy.at(timezone.now())))
+
+
 def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """One row of the list drawn anew, and the counts above."""
-    numbers = Policy.at(now)
-    facts = Account.objects.filter(pk=account.pk).values(*tables.FACTS)
+    return _parts(request, [account.pk], Policy.at(now))
+
+
+def _parts(request: SignedIn, ids: list[int], numbers: Numbers) -> str:
+    facts = Account.objects.filter(pk__in=ids).values(*tables.FACTS)
     found = counts(piles(numbers, request.user))
     context = {
-        "rows": tables.rows_of(facts, numbers, User.objects.names()),
+        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from),
         "columns": tables.DEFAULT_COLUMNS,
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES],
     }
@@ -97,7 +123,7 @@ def _read(request: SignedIn) -> tuple[Numbers, AccountFilter]:
 def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
     found = page(asked.qs.values(*tables.FACTS), asked.order, cursor=request.GET.get("cursor", ""))
     return {
-        "rows": tables.rows_of(found.rows, numbers, asked.people),
+        "rows": tables.rows_of(found.rows, numbers, asked.people, request.user.looked_from),
         "columns": tables.DEFAULT_COLUMNS,
         "next": _query(request, cursor=found.next) if found.next else "",
         "notice": found.notice,

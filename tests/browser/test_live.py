@@ -1,0 +1,83 @@
+"""What colleagues do is seen within five seconds, without a reload and without taking anything out of the hand."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from apps.crm.pipeline import Stage
+from tests.factories import account, user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SOON = 5000
+
+
+def lane(page, stage):
+    return page.locator(f"#cards-{stage}")
+
+
+def test_a_colleagues_move_is_drawn_on_the_board_within_five_seconds(page, login):
+    login(page)
+    here, dan = account(Stage.NEW, name="Acorn"), user(first_name="Dan")
+    account(Stage.NEW, name="Birch")
+    page.goto("/board/")
+    page.locator("#cards-new .card", has_text="Birch").focus()
+    expect(lane(page, "new").locator(".card")).to_have_count(2)
+    here.move(Stage.INITIATED, by=dan, now=timezone.now(), cause="list")
+    expect(lane(page, "initiated").locator(".card", has_text="Acorn")).to_be_visible(timeout=SOON)
+    expect(lane(page, "new").locator(".card")).to_have_count(1)
+    assert page.evaluate("document.activeElement.textContent").find("Birch") >= 0
+
+
+def test_a_colleagues_move_is_drawn_in_the_list_and_a_half_typed_note_stays(page, login):
+    login(page)
+    here, dan = account(Stage.NEW, name="Acorn"), user(first_name="Dan")
+    page.goto("/")
+    page.get_by_role("link", name="Acorn").focus()
+    page.keyboard.press("w")
+    text = page.locator("dialog[open] textarea")
+    text.type("They asked about sess")
+    here.move(Stage.INITIATED, by=dan, now=timezone.now(), cause="board")
+    expect(page.locator("#rows tr", has_text="2. Onboarding Initiated")).to_be_visible(timeout=SOON)
+    text.type("ion replay")
+    expect(text).to_have_value("They asked about session replay")
+    expect(text).to_be_focused()
+
+
+def test_two_browsers_see_each_others_moves(page, login, browser, live_server):
+    login(page)
+    account(Stage.NEW, name="Acorn")
+    other = browser.new_context(base_url=live_server.url, viewport={"width": 1200, "height": 800})
+    second = other.new_page()
+    login(second, "lead")
+    for each in (page, second):
+        each.goto("/board/")
+    page.locator("#cards-new .card", has_text="Acorn").get_by_role("link").focus()
+    page.keyboard.press("m")
+    expect(page.get_by_role("menuitem", name="Outreach sent")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(lane(page, "initiated").locator(".card", has_text="Acorn")).to_be_visible()
+    expect(lane(second, "initiated").locator(".card", has_text="Acorn")).to_be_visible(timeout=SOON)
+    expect(lane(second, "new").locator(".card")).to_have_count(0)
+    other.close()
+
+
+def test_n_jumps_through_what_is_new_and_a_click_says_that_it_was_seen(page, login, axe):
+    now = timezone.now()
+    person = user(date_joined=now - timedelta(days=30))
+    login(page, person)
+    for number in range(4):
+        account(Stage.NEW, name=f"Old {number}", since=now - timedelta(days=40))
+    for name in ("New one", "New two"):
+        account(Stage.NEW, name=name, since=now)
+    page.goto("/")
+    axe(page)
+    seen = []
+    for _ in range(3):
+        page.keyboard.press("n")
+        seen.append(page.evaluate("document.activeElement.textContent"))
+    assert seen == ["New one", "New two", "New one"]
+    page.get_by_role("button", name="I have seen them").click()
+    expect(page.locator("form.fresh")).to_have_count(0)
+    expect(page.locator("tr[data-fresh]")).to_have_count(0)
