@@ -38,7 +38,7 @@ _BEGINS_HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 
 class _Converter(MarkdownConverter):
     def escape(self, text: str, parent_tags: Any) -> str:
-        return _BEGINS_HTML.sub(r"\\\g<0>", super().escape(text, parent_tags))
+        return _BEGINS_HTML.sub(r"\\\g<0>", super().escape(text, parent_tags))  # type: ignore[misc]
 
 
 _converter = _Converter(heading_style="ATX", bullets="-", autolinks=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -164,11 +164,9 @@ class Export:
             sheet.refuse_twice()
         if self.accounts.lines:
             self._check_accounts()
-        self._new = {
-            "users": self._new_people(),
-            "notes": _unknown(self.notes, Note),
-            "tasks": _unknown(self.tasks, Task),
-        }
+        self._new_people = self._unknown_people()
+        self._new_notes = _unknown(self.notes, Note)
+        self._new_tasks = _unknown(self.tasks, Task)
 
     def errors(self) -> list[Problem]:
         return [problem for sheet in (self.accounts, *self._others) for problem in sheet.errors()]
@@ -187,8 +185,7 @@ class Export:
 
     def write_notes_and_tasks(self, *, now: datetime) -> None:
         """Add those that are not here, and bring the counts of their accounts up to date."""
-        notes, tasks = self._new["notes"], self._new["tasks"]
-        named = {row["account"] for row in (*notes, *tasks)}
+        named = {row["account"] for row in (*self._new_notes, *self._new_tasks)}
         ids = dict(Account.objects.filter(external_id__in=named).values_list("external_id", "pk"))
         # Another import may have brought one meanwhile.
         Note.objects.bulk_create(
@@ -201,7 +198,7 @@ class Export:
                     author_reported=row.get("author_reported", ""),
                     created_at=row["created_at"],
                 )
-                for row in notes
+                for row in self._new_notes
             ],
             batch_size=1000,
             ignore_conflicts=True,
@@ -218,7 +215,7 @@ class Export:
                     created_at=min(now, row.get("done_at") or now),
                     done_at=row.get("done_at"),
                 )
-                for row in tasks
+                for row in self._new_tasks
             ],
             batch_size=1000,
             ignore_conflicts=True,
@@ -238,8 +235,9 @@ class Export:
                 for header in (sheet.lines.ignored if sheet.lines else ())
             ],
             files={
-                name: {"created": len(self._new[name]), "unchanged": len(sheet.rows) - len(self._new[name])}
-                for name, sheet in zip(self._new, self._others, strict=True)
+                "users": _ends(self.users, self._new_people),
+                "notes": _ends(self.notes, self._new_notes),
+                "tasks": _ends(self.tasks, self._new_tasks),
             },
         )
 
@@ -274,7 +272,7 @@ class Export:
         for sheet in self._others:
             sheet.refuse_strangers(listed | self._only_here)
 
-    def _new_people(self) -> set[tuple[str, str]]:
+    def _unknown_people(self) -> set[tuple[str, str]]:
         """Account and address of each user who is no contact yet."""
         said = {(row["account"], row["email"]) for _, row in self.users.rows}
         known = Contact.objects.filter(email__in={address for _, address in said})
@@ -305,6 +303,10 @@ def _unknown(sheet: Sheet, model: type[Note | Task]) -> list[Row]:
     ids = {row["id"] for _, row in sheet.rows}
     known = set(model.objects.filter(external_id__in=ids).values_list("external_id", flat=True))
     return [row for _, row in sheet.rows if row["id"] not in known]
+
+
+def _ends(sheet: Sheet, new: Collection[Any]) -> dict[str, int]:
+    return {"created": len(new), "unchanged": len(sheet.rows) - len(new)}
 
 
 def _text(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
@@ -23,14 +24,20 @@ SHOWN = 50
 @require_safe
 def quarantine(request: HttpRequest) -> HttpResponse:
     """The accounts whose stage of old a person must place, each with the moves that place it."""
-    return render(request, "web/quarantine.html", _quarantine(cast(SignedIn, request), timezone.now()))
+    page = _page(request, Account.objects.quarantined().select_related("owner"))
+    context = _rows(cast(SignedIn, request), page, page.paginator.count, now=timezone.now())
+    return render(request, "web/quarantine.html", context | {"page": page})
 
 
 def quarantine_parts(
     request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
 ) -> str:
-    """The whole list drawn anew: whoever was placed is gone from it."""
-    return render_to_string("web/_quarantine_parts.html", _quarantine(request, now), request)
+    """The row of one account drawn anew, and how many are left.
+
+    A row that was placed stays: were it gone, a second click would place the next.
+    """
+    context = _rows(request, [account], Account.objects.quarantined().count(), now=now)
+    return render_to_string("web/_quarantine_parts.html", context, request)
 
 
 @require_safe
@@ -44,11 +51,12 @@ def drift(request: HttpRequest) -> HttpResponse:
     return render(request, "web/drift.html", context)
 
 
-def _quarantine(request: SignedIn, now: datetime) -> dict[str, Any]:
-    page = _page(request, Account.objects.quarantined().select_related("owner"))
+def _rows(request: SignedIn, accounts: Iterable[Account], count: int, *, now: datetime) -> dict[str, Any]:
     return {
-        "page": page,
-        "rows": [(account, [one for one in likeliest_first(account) if one.permitted]) for account in page],
+        "rows": [
+            (account, [one for one in likeliest_first(account) if one.permitted]) for account in accounts
+        ],
+        "count": count,
         "today": Policy.at(now).today,
         "may_move": request.user.may("move"),
     }
