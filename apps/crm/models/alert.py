@@ -29,6 +29,11 @@ ALERT_KINDS: dict[str, AlertKind] = {
 }
 
 
+def alert_kind(name: str) -> AlertKind:
+    """The kind of this name; one that no playbook raises any more goes by its name."""
+    return ALERT_KINDS.get(name) or AlertKind(name)
+
+
 class AlertQuerySet(models.QuerySet["Alert"]):
     def open(self) -> AlertQuerySet:
         return self.filter(resolved_at__isnull=True)
@@ -111,7 +116,7 @@ class Alert(models.Model):
 
     @property
     def kind_label(self) -> str:
-        return ALERT_KINDS[self.kind].label
+        return alert_kind(self.kind).label
 
     def acknowledge(self, *, by: User, now: datetime) -> bool:
         """Say that somebody is on it; False when it was resolved or acknowledged before."""
@@ -135,7 +140,7 @@ class Alert(models.Model):
 
     def reopen(self) -> bool:
         """Take back what a person resolved; False when it is open, its cause is gone, or it was raised anew."""
-        stages = ALERT_KINDS[self.kind].stages
+        stages = alert_kind(self.kind).stages
         raised_anew = Alert.objects.open().filter(
             account=self.account_id, kind=self.kind, subject=self.subject
         )

@@ -22,7 +22,7 @@ from django_htmx.http import trigger_client_event
 from apps.crm.alerts import STATES, AlertFilter
 from apps.crm.keyset import count_text, counts, page
 from apps.crm.models import Alert, Policy, User
-from apps.crm.models.alert import ALERT_KINDS
+from apps.crm.models.alert import ALERT_KINDS, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web.display import GROUPS, away, away_short, day, money
@@ -191,7 +191,7 @@ def _asked(request: HttpRequest, numbers: Numbers) -> AlertFilter:
 
 
 def _called(alert: Alert) -> str:
-    return f"“{ALERT_KINDS[alert.kind].label}” of {alert.account.name[:60]}"
+    return f"“{alert.kind_label}” of {alert.account.name[:60]}"
 
 
 def _undo(name: str, alert: Alert, **values: Any) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def _row(fact: dict[str, Any], asked: AlertFilter) -> Row:
     actions = ACTIONS[asked.state_asked]
     return Row(
         pk=fact["pk"],
-        kind=Word(ALERT_KINDS[fact["kind"]].label, MEANINGS.get(fact["kind"], "")),
+        kind=Word(alert_kind(fact["kind"]).label, MEANINGS.get(fact["kind"], "")),
         account=fact["account_id"],
         name=fact["account__name"],
         group=GROUPS[stage],
