@@ -1,6 +1,7 @@
 // The alerts page: its small forms in a dialog, keys that walk and act, drafts, and the focus after a row is gone.
 
-const dialog = document.getElementById("form");
+// Asked for each time: going back puts another page, and another dialog, in the place of this one.
+const dialog = () => document.getElementById("form");
 const rows = () => [...document.querySelectorAll("#alert-rows > tr[data-name]")];
 const rowAt = (element) => element?.closest?.("#alert-rows > tr[data-name]");
 const KEYS = { y: "acknowledge", s: "snooze", r: "resolve", a: "assign" };
@@ -11,18 +12,19 @@ const SEEN = { snooze: "snoozed", assign: "assignee" };
 
 /** Open one of the page's forms for the alert of a row. */
 function ask(name, row) {
+  const place = dialog();
   asking = row.id;
-  dialog.replaceChildren(document.getElementById(`form-${name}`).content.cloneNode(true));
-  dialog.querySelector(".called").textContent = row.dataset.name;
-  const form = dialog.querySelector("form");
+  place.replaceChildren(document.getElementById(`form-${name}`).content.cloneNode(true));
+  place.querySelector(".called").textContent = row.dataset.name;
+  const form = place.querySelector("form");
   const { query } = document.getElementById("alerts").dataset;
   form.action = form.getAttribute("action").replace("/0/", `/${row.id.slice("alert-".length)}/`) + (query && `?${query}`);
   form.setAttribute("hx-post", form.getAttribute("action"));
   if (SEEN[name]) form.elements.seen.value = row.dataset[SEEN[name]];
   if (name === "assign") form.elements.assignee.value = row.dataset.assignee;
   if (name === "resolve") form.elements.resolution.value = localStorage.getItem(`draft:${asking}`) ?? "";
-  htmx.process(dialog);
-  dialog.showModal();
+  htmx.process(place);
+  place.showModal();
   form.querySelector("textarea, input[type=date], select").focus();
 }
 
@@ -45,17 +47,19 @@ document.addEventListener("click", (event) => {
     form.requestSubmit();
   }
   // A click on the backdrop is a click on the dialog itself, outside its box.
-  if (event.target === dialog && dialog?.open) {
-    const box = dialog.getBoundingClientRect();
+  if (event.target.matches?.("dialog#form[open]")) {
+    const box = event.target.getBoundingClientRect();
     const inside = event.clientX >= box.left && event.clientX <= box.right
       && event.clientY >= box.top && event.clientY <= box.bottom;
-    if (!inside) dialog.close();
+    if (!inside) event.target.close();
   }
 });
 
-dialog?.addEventListener("close", () => back(asking));
+document.addEventListener("close", (event) => {
+  if (event.target === dialog()) back(asking);
+}, true);
 
-dialog?.addEventListener("input", (event) => {
+document.addEventListener("input", (event) => {
   if (event.target.name === "resolution") localStorage.setItem(`draft:${asking}`, event.target.value);
 });
 
@@ -65,7 +69,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (request.method !== "POST" || !form?.matches?.("form") || (response.status >= 300 && response.status !== 409)) return;
   const id = rowAt(form)?.id ?? new URL(form.action).pathname.replace(/.*\/alerts\/(\d+)\/.*/, "alert-$1");
   if (response.status < 300) localStorage.removeItem(`draft:${id}`);
-  if (dialog.open) dialog.close();
+  if (dialog().open) dialog().close();
   else back(id);
 });
 

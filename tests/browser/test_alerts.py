@@ -1,0 +1,119 @@
+"""The alerts under the hands: keys, the small forms, drafts, Undo, and two people at one alert."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from apps.crm.models import Account, Alert
+from apps.crm.pipeline import Stage
+from tests.factories import account, user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def opened(page, login):
+    """Alerts of three accounts, the earliest renewal first, opened by a specialist."""
+    now = timezone.now()
+    for number, name in enumerate(("Amber", "Birch", "Cedar")):
+        of = account(
+            Stage.NEW,
+            since=now - timedelta(days=1),
+            name=name,
+            next_renewal_on=now.date() + timedelta(days=20 + number),
+        )
+        Alert.objects.create(account=of, kind="failed-payment", text="Offer help.", raised_at=now)
+    Account.objects.all().recount()
+    page.person = login(page)
+    page.goto("/alerts/")
+    return page
+
+
+def row(page, name):
+    return page.locator("#alert-rows tr", has_text=name)
+
+
+def alert_of(name):
+    return Alert.objects.get(account__name=name)
+
+
+def test_the_keys_walk_resolve_with_a_word_and_take_it_back(opened, axe):
+    axe(opened)
+    opened.keyboard.press("j")
+    opened.keyboard.press("j")
+    expect(row(opened, "Birch").locator("th a")).to_be_focused()
+    opened.keyboard.press("r")
+    expect(opened.locator("#form textarea")).to_be_focused()
+    axe(opened)
+    opened.keyboard.type("Wrote to them")
+    opened.keyboard.press("Tab")
+    opened.locator("#form button.primary").press("Enter")
+    expect(row(opened, "Birch")).to_have_count(0)
+    expect(opened.locator("#form")).not_to_be_visible()
+    expect(row(opened, "Cedar").locator("th a")).to_be_focused()
+    expect(opened.locator("#count-alerts")).to_have_text("2")
+    assert alert_of("Birch").resolution == "Wrote to them"
+    opened.keyboard.press("z")
+    expect(opened.locator("#alert-rows tr[data-name]").nth(1)).to_contain_text("Birch")
+    expect(opened.locator("#count-alerts")).to_have_text("3")
+    assert alert_of("Birch").resolved_at is None
+
+
+def test_what_was_typed_is_kept_until_it_is_taken(opened):
+    row(opened, "Amber").get_by_role("button", name="Resolve").click()
+    opened.keyboard.type("Half a tho")
+    opened.keyboard.press("Escape")
+    expect(row(opened, "Amber").locator("th a")).to_be_focused()
+    opened.reload()
+    row(opened, "Cedar").get_by_role("button", name="Resolve").click()
+    expect(opened.locator("#form textarea")).to_have_value("")
+    opened.keyboard.press("Escape")
+    row(opened, "Amber").get_by_role("button", name="Resolve").click()
+    expect(opened.locator("#form textarea")).to_have_value("Half a tho")
+    opened.locator("#form").get_by_role("button", name="Resolve").click()
+    expect(row(opened, "Amber")).to_have_count(0)
+    assert alert_of("Amber").resolution == "Half a tho"
+
+
+def test_one_press_acknowledges_snoozes_or_assigns(opened):
+    dan = user(first_name="Dan")
+    opened.reload()
+    opened.keyboard.press("j")
+    opened.keyboard.press("y")
+    expect(row(opened, "Amber")).to_contain_text(f"{opened.person} is on it")
+    expect(row(opened, "Amber").locator("th a")).to_be_focused()
+    opened.keyboard.press("a")
+    opened.locator("#form select").select_option("Dan")
+    opened.locator("#form").get_by_role("button", name="Assign").click()
+    expect(row(opened, "Amber").locator(".assignee")).to_have_text("Dan")
+    assert alert_of("Amber").assignee == dan
+    opened.keyboard.press("s")
+    opened.locator("#form").get_by_role("button", name="In a week").click()
+    expect(row(opened, "Amber")).to_have_count(0)
+    expect(opened.locator("#alert-states")).to_contain_text("Snoozed 1")
+    assert alert_of("Amber").snoozed_until > timezone.now().date()
+
+
+def test_whoever_comes_second_is_told_and_sees_what_is_true(opened):
+    row(opened, "Amber").get_by_role("button", name="Resolve").click()
+    opened.keyboard.type("Called them")
+    alert_of("Amber").resolve(by=user(first_name="Dan"), now=timezone.now(), resolution="Wrote to them")
+    opened.locator("#form").get_by_role("button", name="Resolve").click()
+    expect(opened.locator(".toast")).to_contain_text("Dan resolved it already: Wrote to them")
+    expect(row(opened, "Amber")).to_have_count(0)
+    assert alert_of("Amber").resolution == "Wrote to them"
+
+
+def test_a_filter_is_a_link_and_the_last_alert_leaves_a_word(opened):
+    opened.locator("#alert-states").get_by_text("Resolved").click()
+    expect(opened.locator(".empty")).to_contain_text("No alert is like that.")
+    assert opened.url.endswith("?state=resolved")
+    opened.go_back()
+    for name in ("Amber", "Birch", "Cedar"):
+        row(opened, name).get_by_role("button", name="Resolve").click()
+        opened.locator("#form").get_by_role("button", name="Nothing to do").click()
+        expect(row(opened, name)).to_have_count(0)
+    expect(opened.locator(".empty")).to_contain_text("Nothing wants you now.")
+    assert not Alert.objects.open().exists()
