@@ -1,0 +1,3 @@
+"""`make bench`: what each operation costs beside its floor, measured in one run on throw-away databases."""
+
+HOST = "bench.example"

@@ -1,0 +1,101 @@
+"""Throw-away databases beside the one that the environment names, which stays as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from apps.crm import demo
+from apps.crm.models import User
+
+PEOPLE = 16
+
+
+class Databases:
+    """Makes, copies and drops databases whose names begin with ours."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._prefix = f"onramp_bench_{os.getpid()}"
+        self._made: list[str] = []
+
+    def url(self, name: str) -> str:
+        return urlsplit(self._url)._replace(path=f"/{self._prefix}_{name}").geturl()
+
+    def make(self, name: str, *, of: str = "") -> None:
+        """A database, empty or a copy of one of ours, which nobody may be connected to meanwhile."""
+        connection.close()
+        how = f' TEMPLATE "{self._prefix}_{of}" STRATEGY FILE_COPY' if of else ""
+        self._do(f'CREATE DATABASE "{self._prefix}_{name}"{how}')
+        self._made.append(name)
+
+    def drop(self, name: str) -> None:
+        self._do(f'DROP DATABASE IF EXISTS "{self._prefix}_{name}" WITH (FORCE)')
+        self._made.remove(name)
+
+    def use(self, name: str) -> None:
+        """Has this process's Django speak to it from now on."""
+        connection.close()
+        connection.settings_dict["NAME"] = f"{self._prefix}_{name}"
+
+    @contextmanager
+    def copy(self, of: str, name: str) -> Iterator[str]:
+        """A copy to work on; gives its address."""
+        self.make(name, of=of)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
+    def drop_all(self) -> None:
+        connection.close()
+        for name in [*self._made]:
+            self.drop(name)
+
+    def _do(self, statement: str) -> None:
+        with psycopg.connect(self._url, autocommit=True) as server:
+            server.execute(statement)
+
+
+def fill(size: int) -> None:
+    """Bring the database in use to this many accounts, as they lie after a night's vacuum."""
+    call_command("migrate", verbosity=0)
+    demo.add_logins()
+    demo.add_accounts(size, seed=1, now=timezone.now())
+    # A deployment does not start beside logins whose password everybody knows.
+    User.objects.update(password="!")
+    for person in User.objects.filter(email__endswith="@onramp.example"):
+        person.email = person.email.replace("@onramp.example", "@bench.example")
+        person.save(update_fields=["email"])
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
+    connection.close()
+
+
+def sign_in() -> list[str]:
+    """The session keys of specialists who are signed in."""
+    specialist = Group.objects.get(name="specialist")
+    keys = []
+    for number in range(PEOPLE):
+        person, new = User.objects.get_or_create(
+            username=f"bench-{number}", defaults={"email": f"bench-{number}@bench.example", "password": "!"}
+        )
+        if new:
+            person.groups.add(specialist)
+        session = SessionStore()
+        session[SESSION_KEY] = str(person.pk)
+        session[BACKEND_SESSION_KEY] = "config.auth.Backend"
+        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        session.save()
+        keys.append(str(session.session_key))
+    return keys

@@ -1,0 +1,176 @@
+"""What fast means, as data: the limits of each operation, and whether a result keeps to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, NamedTuple
+
+DEFAULT_SIZES = (10_000, 100_000)
+
+
+class Limit(NamedTuple):
+    """The most that a figure of a result may be, and how it is written."""
+
+    figure: str
+    most: float
+    unit: str = "×"
+
+    def __str__(self) -> str:
+        return f"{self.most:g}{self.unit}"
+
+
+def kilobytes(page: float, compressed: float) -> tuple[Limit, Limit]:
+    return Limit("bytes", page * 1000, " B"), Limit("compressed", compressed * 1000, " B gz")
+
+
+LIST = Limit("ratio", 2.2)
+MOVE = Limit("ratio", 2.5)
+MEMORY = Limit("peak_mb", 80, " MB")
+
+# Of an operation that is not named here only the figures are shown.
+GOALS: dict[str, tuple[Limit, ...]] = {
+    "list, first page": (LIST, *kilobytes(25, 4)),
+    "list, filtered": (LIST,),
+    "list, sorted by forecast": (LIST,),
+    "list, page deep inside": (LIST,),
+    "list, deep among all accounts": (LIST,),
+    "list, deep page beside the first": (Limit("ratio", 1.25),),
+    "search, four letters": (Limit("ratio", 2.5),),
+    "search, three letters": (Limit("ratio", 8),),
+    "board": kilobytes(75, 11),
+    "board beside exact GROUP BY": (Limit("ratio", 0.33),),
+    "one move, from the list": (MOVE,),
+    "one move, on the board": (MOVE,),
+    "16 people moving at once": (MOVE,),
+    "sweep that moves 1%": (Limit("ratio", 1.3), MEMORY),
+    "idle tick": (Limit("p50_ms", 5, " ms"),),
+    "import, reporting step": (Limit("ratio", 1.5), MEMORY),
+    "import, CSV file": (Limit("ratio", 1.5), MEMORY),
+    # Each size beside the one before it.
+    "list, first page: grown": (Limit("ratio", 1.15),),
+    "board: grown": (Limit("ratio", 1.15),),
+}
+GROWING = ("list, first page", "board")
+
+
+@dataclass
+class Result:
+    """The figures of one operation at one size; those that make no sense for it are None."""
+
+    name: str
+    size: int
+    p50_ms: float
+    p95_ms: float | None = None
+    floor_ms: float | None = None
+    ratio: float | None = None
+    queries: int | None = None
+    rows_read: int | None = None
+    bytes: int | None = None
+    compressed: int | None = None
+    peak_mb: float | None = None
+    note: str = ""
+    limits: tuple[Limit, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limits = GOALS.get(self.name, ())
+
+    @property
+    def missed(self) -> list[Limit]:
+        return [limit for limit in self.limits if (getattr(self, limit.figure) or 0) > limit.most]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether all limits are kept; None where there is none."""
+        return not self.missed if self.limits else None
+
+    @property
+    def goal(self) -> str:
+        return ", ".join(map(str, self.limits))
+
+    def as_json(self) -> dict[str, Any]:
+        names = (
+            "name",
+            "size",
+            "p50_ms",
+            "p95_ms",
+            "floor_ms",
+            "ratio",
+            "goal",
+            "met",
+            "queries",
+            "rows_read",
+        )
+        more = ("bytes", "compressed", "peak_mb", "note")
+        return {name: getattr(self, name) for name in (*names, *more)}
+
+
+def sizes(most: int) -> list[int]:
+    """The sizes to measure: the usual ones below the largest, and the largest."""
+    return sorted({most, *(size for size in DEFAULT_SIZES if size < most)})
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+
+def compared(rounds: list[tuple[list[float], list[float]]]) -> dict[str, float]:
+    """Figures from rounds of (ours, floor), in seconds: the median over the rounds of each round's own figure."""
+    return {
+        "p50_ms": 1000 * median(median(ours) for ours, _ in rounds),
+        "p95_ms": 1000 * median(percentile(ours, 0.95) for ours, _ in rounds),
+        "floor_ms": 1000 * median(median(floor) for _, floor in rounds),
+        "ratio": median(median(ours) / median(floor) for ours, floor in rounds),
+    }
+
+
+def grown(results: list[Result]) -> list[Result]:
+    """What an operation costs at a size beside what it costs at the next smaller one."""
+    found = []
+    for name in GROWING:
+        of = [result for result in results if result.name == name]
+        for small, large in zip(of, of[1:], strict=False):
+            made = Result(f"{name}: grown", large.size, large.p50_ms, floor_ms=small.p50_ms)
+            made.ratio = large.p50_ms / small.p50_ms
+            made.note = f"beside {small.size:,}"
+            found.append(made)
+    return found
+
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("p50 ms", "{0.p50_ms:.1f}"),
+    ("p95 ms", "{0.p95_ms:.1f}"),
+    ("floor ms", "{0.floor_ms:.1f}"),
+    ("ratio", "{0.ratio:.2f}"),
+    ("queries", "{0.queries}"),
+    ("rows read", "{0.rows_read:,}"),
+    ("bytes", "{0.bytes:,}"),
+    ("gzip", "{0.compressed:,}"),
+    ("MB", "{0.peak_mb:.0f}"),
+)
+
+
+def table(results: list[Result]) -> str:
+    """The results as text, a line each."""
+    head = ["operation", "accounts", *(label for label, _ in COLUMNS), "met", "goal", ""]
+    lines = [head]
+    for result in results:
+        cells = [
+            ""
+            if getattr(result, pattern.split(".")[1].split(":")[0].rstrip("}")) is None
+            else pattern.format(result)
+            for _, pattern in COLUMNS
+        ]
+        met = {None: "", True: "yes", False: f"no: {', '.join(map(str, result.missed))}"}[result.met]
+        lines.append([result.name, f"{result.size:,}", *cells, met, result.goal, result.note])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = {0, len(head) - 3, len(head) - 2, len(head) - 1}
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,183 @@
+"""The long operations, each alone in a process of its own, so that its memory can be told: prints one JSON line.
+
+`import`, `file` and `sweep` are ours; with `-floor` they are the plain SQL for the same end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.crm.demo.story import external_id
+from apps.crm.models import Account, StageTransition
+from apps.crm.reporting import report_accounts
+from apps.intake.columns import suggested
+from apps.intake.files import Table
+from apps.intake.loading import take_in
+from apps.playbooks.engine import run
+from apps.playbooks.registry import PLAYBOOKS
+
+PLAYBOOK = "final-outreach-due"
+TICKS = 30
+COLUMNS = ("external_id", "name", "domain", "plan", "mrr", "forecast", "next_renewal_on", "users_count")
+
+
+def rows(number: int) -> Iterator[tuple[Any, ...]]:
+    """That many accounts as another system reports them: half are here, with other facts than before."""
+    renews = date(2027, 1, 1)
+    for index in range(number // 2):
+        yield from (
+            (
+                name,
+                f"Reported {index}",
+                f"reported-{index}.demo.example",
+                "pay_as_you_go",
+                Decimal(index % 900) + Decimal("0.25"),
+                Decimal(index % 700) + Decimal("0.50"),
+                renews + timedelta(days=index % 60),
+                index % 40,
+            )
+            for name in (external_id(1, index), f"new-{index}")
+        )
+
+
+def import_(number: int) -> dict[str, Any]:
+    done = report_accounts(
+        ((count, dict(zip(COLUMNS, row, strict=True))) for count, row in enumerate(rows(number), 2)),
+        source="bench",
+        now=timezone.now(),
+    )
+    return {"created": done.created, "updated": done.updated}
+
+
+def import_floor(number: int, given: Iterator[Any] | None = None) -> dict[str, Any]:
+    """COPY into a temporary table, then one INSERT … ON CONFLICT."""
+    fields = [
+        field for field in Account._meta.concrete_fields if not field.generated and not field.primary_key
+    ]
+    defaults = {str(field.column): field.get_default() for field in fields if field.column not in COLUMNS}
+    names = ", ".join(COLUMNS)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE given ON COMMIT DROP AS SELECT {names} FROM crm_account WITH NO DATA"
+        )
+        with cursor.copy(f"COPY given ({names}) FROM STDIN") as table:
+            for row in given or rows(number):
+                table.write_row(row)
+        cursor.execute(
+            f"INSERT INTO crm_account ({names}, {', '.join(defaults)})"
+            f" SELECT {names}, {', '.join(f'%({name})s' for name in defaults)} FROM given"
+            " ON CONFLICT (external_id) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:]),
+            defaults,
+        )
+        return {"created": number // 2, "updated": number // 2}
+
+
+def csv_file(number: int) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows(number))
+    return text.getvalue().encode()
+
+
+def file(number: int, content: bytes) -> dict[str, Any]:
+    table = Table(content)
+    done = take_in(table, suggested(table.header), now=timezone.now(), by=None, held_by="import:1")
+    return {"created": done.created, "updated": done.updated}
+
+
+def file_floor(number: int, content: bytes) -> dict[str, Any]:
+    reader = csv.reader(io.StringIO(content.decode()))
+    next(reader)
+    return import_floor(number, reader)
+
+
+def sweep(number: int) -> dict[str, Any]:
+    [done] = run([PLAYBOOK], now=timezone.now())
+    return {"moved": done.acted, "failed": done.failed}
+
+
+def sweep_floor(number: int) -> dict[str, Any]:
+    """One statement that finds, locks, logs and moves, and gives each account its task."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("""
+            WITH due AS (
+                SELECT id, version, stage, stage_since, renewal_on, owner_id FROM crm_account
+                WHERE stage IN ('initiated', 'engaged_email', 'call_booked', 'intro_call_completed',
+                                'second_call_completed', 'homework_offered')
+                  AND renewal_on BETWEEN current_date AND current_date + 10 AND held_by = '' AND quarantine = ''
+                  AND (extended_until IS NULL OR extended_until <= current_date)
+                  AND (last_outreach_at IS NULL OR last_outreach_at < current_date - 3)
+                  AND NOT EXISTS (
+                      SELECT FROM crm_call WHERE account_id = crm_account.id AND status IN ('booked', 'held')
+                      AND starts_at >= current_date AND starts_at < crm_account.renewal_on + 1)
+                FOR NO KEY UPDATE
+            ), ledger AS (
+                INSERT INTO crm_stagetransition
+                    (account_id, version, from_stage, to_stage, at, by_id, cause, reason, before)
+                SELECT id, version + 1, stage, 'awaiting_final_outreach', now(), NULL, 'playbook:final-outreach-due',
+                       'Renews ' || renewal_on, jsonb_build_object('stage_since', stage_since)
+                FROM due RETURNING id, account_id, version, to_stage, at
+            ), task AS (
+                INSERT INTO crm_task
+                    (account_id, title, due_on, created_at, cause, dropped, assignee_id, transition_id)
+                SELECT due.id, 'Send the final outreach', current_date + 2, now(), 'playbook:final-outreach-due',
+                       false, due.owner_id, ledger.id
+                FROM due JOIN ledger ON ledger.account_id = due.id
+            )
+            UPDATE crm_account
+            SET stage = ledger.to_stage, version = ledger.version, stage_since = ledger.at,
+                next_task_on = least(next_task_on, current_date + 2)
+            FROM ledger WHERE crm_account.id = ledger.account_id
+        """)
+        return {"moved": cursor.rowcount, "failed": 0}
+
+
+def ticks(number: int) -> dict[str, Any]:
+    """The first tick of a day, which looks at every account, and then those that find nothing to do."""
+    begin = time.perf_counter()
+    run([*PLAYBOOKS], now=timezone.now())
+    first = time.perf_counter() - begin
+    took, moves = [], StageTransition.objects.count()
+    for _ in range(TICKS):
+        begin = time.perf_counter()
+        run([*PLAYBOOKS], now=timezone.now())
+        took.append(time.perf_counter() - begin)
+    return {"first": first, "took": took, "idle": StageTransition.objects.count() == moves}
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+
+
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "import": import_,
+    "import-floor": import_floor,
+    "file": file,
+    "file-floor": file_floor,
+    "sweep": sweep,
+    "sweep-floor": sweep_floor,
+    "ticks": ticks,
+}
+
+if __name__ == "__main__":
+    name, number = sys.argv[1], int(sys.argv[2])
+    given = [csv_file(number)] if name.startswith("file") else []
+    connection.ensure_connection()
+    before, begin = _peak_mb(), time.perf_counter()
+    done = JOBS[name](number, *given)
+    seconds = time.perf_counter() - begin
+    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb() - before, **done}))

@@ -1,0 +1,95 @@
+"""Web servers under measurement, and the clients that ask them over connections that stay open."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from config.embedded.process import spawn, stop, wait_until
+from tests.bench import HOST
+
+# A token of the shape that Django's protection against forged forms compares with its cookie.
+CSRF = "b" * 32
+
+
+@contextmanager
+def serving(application: str, database: str) -> Iterator[int]:
+    """A granian as `make run` and the image start it, in processes of their own; gives its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", application),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--blocking-threads", "4"),
+        *(
+            "--blocking-threads-idle-timeout",
+            "600",
+            "--workers-kill-timeout",
+            "2",
+            "--no-ws",
+            "--no-access-log",
+        ),
+    ]
+    log = Path(os.environ["BENCH_STATIC"], f"{application.partition(':')[0]}.log")
+    with open(log, "ab") as lines:
+        child = spawn(
+            command, env=os.environ | {"DATABASE_URL": database}, on_death=signal.SIGTERM, stdout=lines
+        )
+    try:
+        if not wait_until(lambda: _listens(port) or child.poll() is not None, 30) or child.poll() is not None:
+            raise SystemExit(f"{application} did not start:\n{log.read_text()[-2000:]}")
+        yield port
+    finally:
+        stop(child, by=signal.SIGTERM, within=4)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    seconds: float
+
+
+class Client:
+    """One signed-in person at one server, with a connection that stays open."""
+
+    def __init__(self, port: int, session: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._headers = {
+            "Host": HOST,
+            "Origin": f"https://{HOST}",
+            "X-Forwarded-Proto": "https",
+            "Cookie": f"__Host-sessionid={session}; __Host-csrftoken={CSRF}",
+            "X-CSRFToken": CSRF,
+            "HX-Request": "true",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+
+    def get(self, path: str) -> Answer:
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, **fields: str | int) -> Answer:
+        return self._ask("POST", path, urlencode(fields))
+
+    def _ask(self, method: str, path: str, body: str | None) -> Answer:
+        begin = time.perf_counter()
+        self._connection.request(method, path, body, self._headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        return Answer(answer.status, content, time.perf_counter() - begin)
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,7 @@
+"""The settings of a deployment, with the static files in a folder that goes with the run."""
+
+import os
+
+from config.settings import *  # noqa: F403
+
+STATIC_ROOT = os.environ["BENCH_STATIC"]
