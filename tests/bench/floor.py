@@ -138,8 +138,8 @@ def listed(user: int, asked: dict[str, str]) -> str:
     return page("Daily", [head, "<table>", *(row_html(row, names, today) for row in rows[:50]), "</table>"])
 
 
-CARDS = f"""
-    SELECT card.* FROM (VALUES {{}}) AS lane (stage) CROSS JOIN LATERAL (
+CARDS = """
+    SELECT card.* FROM (VALUES {}) AS lane (stage) CROSS JOIN LATERAL (
         SELECT id, stage, version, name, renewal_on, stage_since, forecast, owner_id, open_alerts, next_task_on,
                sales_contact_kind,
                (SELECT min(starts_at) FROM crm_call
@@ -154,7 +154,7 @@ CAPPED = ", ".join(
 
 
 def card_html(card: Any, names: dict[int, str], today: date) -> str:
-    pk, stage, version, name, renews, since, forecast, owner, alerts, task, contact, call = card
+    pk, _stage, version, name, renews, since, forecast, owner, alerts, task, contact, call = card
     return (
         f'<li id="account-{pk}" data-version="{version}" data-renews="{renews or ""}">'
         f'<a href="/accounts/{pk}/">{escape(name)}</a>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
@@ -131,7 +132,7 @@ def grown(results: list[Result]) -> list[Result]:
     found = []
     for name in GROWING:
         of = [result for result in results if result.name == name]
-        for small, large in zip(of, of[1:], strict=False):
+        for small, large in itertools.pairwise(of):
             made = Result(f"{name}: grown", large.size, large.p50_ms, floor_ms=small.p50_ms)
             made.ratio = large.p50_ms / small.p50_ms
             made.note = f"beside {small.size:,}"

@@ -26,7 +26,7 @@ from django.utils import timezone
 from apps.crm.filters import SORTS
 from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
-from apps.crm.pipeline import OPEN, STAGES, Stage
+from apps.crm.pipeline import STAGES, Stage
 from tests.bench import HOST
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
