@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -15,6 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
 from apps.crm.models import Account, Note, Policy, StageTransition, User
+from apps.crm.models.account import AccountQuerySet
+from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web import tables
 from apps.web.display import away
@@ -26,27 +28,43 @@ CHANGED_AT_ONCE = 200
 
 
 class Pile(NamedTuple):
-    """A part of the day's work: its query string is the filter that shows it."""
+    """A part of the day's work: the query string that shows it, and which of the open accounts it counts."""
 
     key: str
     label: str
     query: str
+    of: Callable[[AccountQuerySet, Numbers, User], AccountQuerySet]
 
 
 PILES = (
-    Pile("fresh", "New, not seen", "fresh=1"),
-    Pile("new", "New", "stage=new"),
-    Pile("write", "Write now", "write=now"),
-    Pile("final", "Final outreach due", "stage=awaiting_final_outreach"),
-    Pile("tasks", "Tasks due", "task=today"),
-    Pile("alerts", "Alerts", "alert=any"),
-    Pile("mine", "Mine", "owner=me"),
+    Pile(
+        "fresh",
+        "New, not seen",
+        "fresh=1",
+        lambda open_, numbers, user: open_.fresh_since(user.looked_from),
+    ),
+    Pile("new", "New", "stage=new", lambda open_, numbers, user: open_.filter(stage=Stage.NEW)),
+    Pile("write", "Write now", "write=now", lambda open_, numbers, user: open_.awaiting_outreach(numbers)),
+    Pile(
+        "final",
+        "Final outreach due",
+        "stage=awaiting_final_outreach",
+        lambda open_, numbers, user: open_.filter(stage=Stage.AWAITING_FINAL_OUTREACH),
+    ),
+    Pile(
+        "tasks",
+        "Tasks due",
+        "task=today",
+        lambda open_, numbers, user: open_.filter(next_task_on__lte=numbers.today),
+    ),
+    Pile("alerts", "Alerts", "alert=any", lambda open_, numbers, user: open_.filter(open_alerts__gt=0)),
+    Pile("mine", "Mine", "owner=me", lambda open_, numbers, user: open_.filter(owner=user)),
 )
 
 
-def piles(numbers: Numbers, user: User) -> dict[str, QuerySet[Account]]:
-    """The accounts of each pile, as its link would show them."""
-    return {pile.key: DailyFilter(QueryDict(pile.query), numbers=numbers, user=user).qs for pile in PILES}
+def piles(numbers: Numbers, user: User) -> dict[str, AccountQuerySet]:
+    """The accounts of each pile, as its link shows them."""
+    return {pile.key: pile.of(Account.objects.in_open_stages(), numbers, user) for pile in PILES}
 
 
 @require_safe
