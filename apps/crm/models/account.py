@@ -360,6 +360,14 @@ class Account(Movable):
             models.Index(
                 F("stage"), F("renewal_on").asc(nulls_last=True), F("id"), name="account_stage_renewal"
             ),
+            # The daily list shows open accounts, among many closed ones; its counts are read from this index alone.
+            models.Index(
+                F("renewal_on").asc(nulls_last=True),
+                F("id"),
+                name="account_open_by_renewal",
+                include=["next_task_on", "open_alerts"],
+                condition=Q(stage__in=OPEN),
+            ),
             # The board's counts and sums over the open stages are read from this index alone.
             models.Index(
                 fields=["stage"], include=["forecast"], name="account_open_sums", condition=Q(stage__in=OPEN)
