@@ -299,9 +299,13 @@ def test_a_persons_move_releases_a_held_or_quarantined_account_and_a_playbooks_d
     here.move(Stage.INITIATED, by=None, now=NOW, cause="playbook:test")
     here.refresh_from_db()
     assert here.held_by == "import:1"
-    here.move(Stage.ENGAGED_EMAIL, by=user(), now=NOW, cause="board")
+    person = user()
+    here.move(Stage.ENGAGED_EMAIL, by=person, now=NOW, cause="board")
     here.refresh_from_db()
     assert (here.held_by, here.quarantine) == ("", "")
+    here.undo(by=person, now=NOW)
+    here.refresh_from_db()
+    assert (here.held_by, here.quarantine) == ("import:1", "3. Onboarded")
 
 
 def test_a_first_load_moves_nobody_who_is_here_and_never_into_the_future():

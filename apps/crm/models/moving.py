@@ -38,6 +38,8 @@ _RESTORED = (
     "engaged_via",
     "intro_call_completed_at",
     "stage_before_paid_call",
+    "held_by",
+    "quarantine",
 )
 _TIMES = ("stage_since", "entered_at", "engaged_at", "intro_call_completed_at")
 
@@ -219,6 +221,9 @@ class Movable(Pipeline):
         getattr(self, method)(*args)
         if restore is None:
             self._note_facts(Stage(source), engages, now)
+            if not is_automatic(cause):
+                # A person has looked at it: from here on the playbooks may, too.
+                self.held_by = self.quarantine = ""
         else:
             for name, value in restore.items():
                 setattr(self, name, datetime.fromisoformat(value) if value and name in _TIMES else value)
@@ -245,10 +250,6 @@ class Movable(Pipeline):
         row = self.rehearse(method, *args, cause=cause, now=now, **more)
         row.save(force_insert=True)
         changed = {name: getattr(self, name) for name in row.before}
-        if not is_automatic(cause):
-            # A person has looked at it: from here on the playbooks may, too.
-            self.held_by = self.quarantine = ""
-            changed |= {"held_by": "", "quarantine": ""}
         mine = type(self)._base_manager.filter(pk=self.pk, stage=source, version=version)
         if not mine.update(stage=self.stage, version=self.version, **changed):
             raise Conflict(self._told(self._last_move()))
