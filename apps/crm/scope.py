@@ -16,6 +16,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Case, Q, Value, When
 
+from apps.crm.pipeline import ONBOARDED, OPEN, Stage
 from apps.crm.policy import Numbers
 
 
@@ -145,3 +146,15 @@ def because(row: int, facts: Mapping[str, Any], numbers: Numbers) -> str:
         credit_use=dollars(facts["credit_use"]),
         plan_ends_on=facts["plan_ends_on"],
     )
+
+
+def segments(stage: str, forecast: Decimal | None, numbers: Numbers) -> tuple[str, ...]:
+    """The segments an account stands in, by the team's names; derived, never stored, and no rule reads them."""
+    in_band = forecast is not None and numbers.scope_entry_forecast < forecast <= numbers.scope_band_to
+    found = {
+        "Onboarding Lead": stage in OPEN,
+        "Onboarding Lead 100-500MRR": stage in OPEN and in_band,
+        "Create AE Lead": stage == Stage.SALES_HANDOFF,
+        "Onboarding Completed": stage in ONBOARDED,
+    }
+    return tuple(name for name, holds in found.items() if holds)

@@ -66,6 +66,12 @@ def money(amount: Decimal | None) -> str:
     return "" if amount is None else f"${amount:,.0f}"
 
 
+def amount(sum_: Decimal, currency: str) -> str:
+    """A bill's sum to the cent: "$120", "$99.50", "EUR 120"."""
+    figure = f"{sum_:,.2f}".removesuffix(".00")
+    return f"${figure}" if currency == "USD" else f"{currency} {figure}"
+
+
 def days_since(when: datetime | None, now: datetime) -> int:
     """Whole days gone by; 0 for unknown."""
     return max((now - when).days, 0) if when else 0

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
-from apps.crm.models import Alert, Policy
+from apps.crm.models import Alert, Note, Policy
 from apps.crm.models.account import mark_of_now
 from apps.web import display
 
@@ -82,7 +82,9 @@ def environment(**options: Any) -> Environment:
         away_short=display.away_short,
         money=display.money,
         in_days=display.in_days,
+        amount=display.amount,
         runway_at=display.runway_at,
         group=display.GROUPS.get,
+        note_outline=Note.OUTLINES.get,
     )
     return env

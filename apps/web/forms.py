@@ -6,7 +6,8 @@ from datetime import date
 
 from django import forms
 
-from apps.crm.models import Note, User
+from apps.crm.models import Label, Note, User
+from apps.crm.models.account import PaymentRisk
 from apps.crm.pipeline import STAGES, Stage
 
 _NO_STAGE = {"required": "Say which stage to move it to.", "invalid_choice": "There is no stage “%(value)s”."}
@@ -58,6 +59,49 @@ class TaskForm(forms.Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["assignee"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
+
+
+class NoteEditForm(forms.Form):
+    text = forms.CharField(max_length=20_000, error_messages={"required": "A note says something."})
+    seen = forms.DateTimeField(required=False)
+
+
+class LabelForm(forms.Form):
+    name = forms.CharField(max_length=80, error_messages={"required": "Say which label."})
+
+
+class UnlabelForm(forms.Form):
+    label = forms.ModelChoiceField(
+        Label.objects.all(),
+        error_messages={"required": "Say which label.", "invalid_choice": "There is no such label any more."},
+    )
+
+
+class RiskForm(forms.Form):
+    payment_risk = forms.ChoiceField(choices=PaymentRisk, required=False)
+    payment_risk_reason = forms.CharField(
+        max_length=2000, error_messages={"required": "Say why the risk is what it is."}
+    )
+    seen = forms.DateTimeField(required=False)
+
+
+class ExtensionForm(forms.Form):
+    extended_until = forms.DateField(
+        required=False, error_messages={"invalid": "The day is written like 2026-12-01."}
+    )
+    extended_reason = forms.CharField(max_length=2000, required=False)
+    seen = forms.DateTimeField(required=False)
+
+    def clean(self) -> dict[str, object]:
+        given = super().clean() or {}
+        if given.get("extended_until") and not given.get("extended_reason"):
+            raise forms.ValidationError("Say why it is given more time.")
+        return given | ({} if given.get("extended_until") else {"extended_reason": ""})
+
+
+class HandPickForm(forms.Form):
+    hand_picked = forms.CharField(max_length=300, required=False)
+    seen = forms.DateTimeField(required=False)
 
 
 class AssignForm(forms.Form):

@@ -450,3 +450,19 @@ class Account(Movable):
         if not unchanged.update(**facts, changed_at=now):
             raise Conflict("Somebody else has edited this account meanwhile.")
         self.refresh_from_db(fields=[*facts, "changed_at"])
+
+    def add_label(self, name: str, *, now: datetime) -> Label:
+        """Put a label on it, in the spelling the team has used before, and return it."""
+        with transaction.atomic():
+            self.lock()
+            label = Label.objects.filter(name__iexact=name).first() or Label.objects.create(name=name)
+            AccountLabel.objects.get_or_create(account=self, label=label)
+            self.edit(now=now)
+        return label
+
+    def remove_label(self, label: Label, *, now: datetime) -> None:
+        """Take a label off; one that is not there is no matter."""
+        with transaction.atomic():
+            self.lock()
+            AccountLabel.objects.filter(account=self, label=label).delete()
+            self.edit(now=now)

@@ -1,7 +1,23 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Lower
+
+
+class ContactQuerySet(models.QuerySet["Contact"]):
+    def ranked(self) -> ContactQuerySet:
+        """Whoever decides comes first, whoever must not be written to last."""
+        rank = Case(
+            When(do_not_contact=True, then=Value(3)),
+            When(role__iregex="owner|founder", then=Value(0)),
+            When(role__icontains="admin", then=Value(1)),
+            default=Value(2),
+        )
+        return self.order_by(rank, "pk")
 
 
 class Contact(models.Model):
@@ -12,6 +28,8 @@ class Contact(models.Model):
     name = models.TextField(blank=True, validators=[MaxLengthValidator(200)])
     role = models.TextField(blank=True, validators=[MaxLengthValidator(100)])
     do_not_contact = models.BooleanField(default=False)
+
+    objects: ClassVar[Any] = ContactQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]

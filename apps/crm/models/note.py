@@ -1,6 +1,13 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
-from django.db import models
+from django.db import models, transaction
+
+from apps.crm.models.user import User
 
 
 class Note(models.Model):
@@ -13,6 +20,15 @@ class Note(models.Model):
         FEEDBACK = "feedback", "Product feedback"
         ESCALATION = "escalation", "Escalation"
         HANDOFF = "handoff", "Handoff"
+
+    # What a note of a kind asks for: set into an empty text when the kind is chosen.
+    OUTLINES: ClassVar[dict[str, str]] = {
+        Kind.CALL_SUMMARY: "**Who was there**\n\n**What they use us for**\n\n**What we showed**\n\n**Next step**\n",
+        Kind.GOALS: "**Goals this quarter**\n\n**KPIs they watch**\n\n**For the second call**\n",
+        Kind.FEEDBACK: "**Product**\n\n**What they said**\n\n**What it costs them**\n",
+        Kind.ESCALATION: "**What is wrong**\n\n**What was checked**\n\n**Who should look**\n",
+        Kind.HANDOFF: "**Why Sales**\n\n**What they want**\n\n**Whom to talk to**\n\n**What was promised**\n",
+    }
 
     account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="notes")
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.NOTE)
@@ -40,3 +56,15 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+    def edit(self, text: str, *, by: User, now: datetime, seen: datetime | None) -> bool:
+        """Write it anew; ``seen`` is the ``edited_at`` the writer started from.
+
+        False, and nothing changed, when it has been edited since, or is somebody else's.
+        """
+        with transaction.atomic():
+            self.account.lock()
+            mine = Note.objects.filter(pk=self.pk, author=by, edited_at=seen)
+            changed = mine.update(text=text, edited_at=now)
+        self.refresh_from_db(fields=["text", "edited_at"])
+        return bool(changed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -11,49 +11,113 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from apps.crm.models import Account, Note, Policy, StageTransition, Task, User
-from apps.crm.pipeline import Stage, likeliest_first
+from apps.crm.models import Account, Label, Note, Policy, StageTransition, User
+from apps.crm.pipeline import CLOSED, OPEN, STAGES, Stage, likeliest_first
 from apps.crm.policy import Numbers
+from apps.crm.scope import Outcome, segments
 from apps.web import tables
-from apps.web.display import runway_at
+from apps.web.billplot import plot
+from apps.web.display import GROUPS, runway_at
+from apps.web.timeline import KINDS, timeline
 
-SHOWN = 50
+BILLS, FEW, MANY = 12, 5, 50
+
+
+class Step(NamedTuple):
+    """A dot of the stepper: the stages it stands for, and whether the account is or has been there."""
+
+    label: str
+    group: str
+    now: bool
+    been: bool
+
+
+class Clash(NamedTuple):
+    """Two values of one thing: theirs, which stands, and mine, with what to send to keep it."""
+
+    label: str
+    theirs: str
+    mine: str
+    address: str
+    values: dict[str, str]
+    draft: str
 
 
 @require_safe
 def account(request: HttpRequest, pk: int) -> HttpResponse:
-    """The page of one account."""
-    shown = get_object_or_404(Account.objects.select_related("owner", "payment_risk_by"), pk=pk)
-    return render(request, "web/account.html", _context(request, shown, Policy.at(timezone.now())))
+    """The page of one account; ``kind`` and ``after`` narrow what happened."""
+    return _page(request, pk, "web/account.html")
+
+
+@require_safe
+def over(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same without the bar: what slides over the list and the board."""
+    return _page(request, pk, "web/_account.html")
 
 
 def account_parts(
-    request: HttpRequest, account: Account, *, now: datetime, moved: StageTransition | None
+    request: HttpRequest,
+    account: Account,
+    *,
+    now: datetime,
+    moved: StageTransition | None,
+    clash: Clash | None = None,
 ) -> str:
     """The whole of an account's page below the bar, drawn anew."""
-    context = _context(request, account, Policy.at(now))
+    context = _context(request, account, Policy.at(now)) | {"clash": clash}
     return render_to_string("web/_account_parts.html", context, request)
 
 
+def _page(request: HttpRequest, pk: int, template: str) -> HttpResponse:
+    shown = get_object_or_404(Account.objects.select_related("owner", "payment_risk_by"), pk=pk)
+    return render(request, template, _context(request, shown, Policy.at(timezone.now())))
+
+
 def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[str, Any]:
-    moves = account.transitions.select_related("by")[:SHOWN]
-    tasks = Task.objects.filter(account=account).select_related("assignee")
+    stage = Stage(account.stage)
+    kind = request.GET.get("kind", "")
+    bills = list(account.bills.order_by("-period_start", "-pk")[:BILLS])
     return {
         "account": account,
         "numbers": numbers,
         "today": numbers.today,
-        "stage": Stage(account.stage),
-        "stay": tables.stay(Stage(account.stage), account.stage_since, numbers.now),
+        "stage": stage,
+        "stay": tables.stay(stage, account.stage_since, numbers.now),
+        "steps": _steps(account, stage),
         "options": likeliest_first(account),
-        "moves": list(moves),
-        "notes": list(account.notes.select_related("author")[:SHOWN]),
-        "tasks": list(tasks.open()),
-        "done": list(tasks.filter(done_at__isnull=False).order_by("-done_at")[:10]),
-        "alerts": list(account.alerts.open()),
-        "contacts": list(account.contacts.all()[:SHOWN]),
+        "segments": segments(stage, account.forecast, numbers),
+        "no_longer_ours": stage in OPEN and account.scope not in (Outcome.UNDECIDED, Outcome.OURS),
+        "timeline": timeline(account, numbers, kind=kind, after=request.GET.get("after", "")),
+        "after": request.GET.get("after", ""),
+        "kind": kind if kind in KINDS else "",
+        "timeline_kinds": KINDS,
+        "tasks": list(account.tasks.open().select_related("assignee")[:MANY]),
+        "alerts": list(account.alerts.open().select_related("assignee")[:MANY]),
+        "contacts": list(account.contacts.ranked()[:MANY]),
+        "bills": bills[:FEW],
+        "plot": plot(bills, numbers.today),
+        "calls": list(account.calls.all()[:FEW]),
         "kinds": Note.Kind.choices,
-        "labels": list(account.labels.values_list("name", flat=True)),
+        "labels": list(account.labels.all()),
+        "all_labels": list(Label.objects.values_list("name", flat=True)[:500]),
         "people": list(User.objects.assignable()),
         "write_by": account.outreach_due_on(numbers),
         "runway": account.renewal_on and runway_at((account.renewal_on - numbers.today).days),
+        "clash": None,
     }
+
+
+def _steps(account: Account, stage: Stage) -> list[Step]:
+    """The stages as dots in the board's order, the closed ones as one."""
+    been = set(account.transitions.values_list("to_stage", flat=True).order_by().distinct())
+    dots: list[tuple[Stage, ...]] = [(one,) for one in STAGES if one not in CLOSED]
+    dots.insert(len(dots) - 1, CLOSED)
+    return [
+        Step(
+            label=stage.label if stage in dot else (dot[0].label if len(dot) == 1 else "6. Closed"),
+            group=GROUPS[stage if stage in dot else dot[0]],
+            now=stage in dot,
+            been=not been.isdisjoint(dot),
+        )
+        for dot in dots
+    ]

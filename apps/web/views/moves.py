@@ -1,6 +1,7 @@
 """Moving an account from the list, the board or its own page: one address each, answered with the changed parts.
 
-A form says in ``from`` where it stands. That chooses the cause written into the ledger, and what is drawn anew.
+A form says in ``from`` where it stands. That chooses the cause written into the ledger, and what is drawn anew;
+an account slid over the list or the board says in ``behind`` which of them is drawn anew with it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ def changed(
     **toast: Any,
 ) -> HttpResponse:
     """The parts of the sender's page drawn from the database, with a toast."""
-    parts = PARTS[origin(request)](request, account, now=now, moved=moved)
+    behind = {"list", "board"} & {request.POST.get("behind", "")} - {origin(request)}
+    parts = "".join(
+        PARTS[page](request, account, now=now, moved=moved) for page in (origin(request), *behind)
+    )
     answer = HttpResponse(parts, status=status)
     return trigger_client_event(answer, "toast", {"text": text, "bad": status >= 400, **toast})
 

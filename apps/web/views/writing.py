@@ -1,4 +1,4 @@
-"""What people add to an account from list, board and its own page: a note, a task, an owner."""
+"""What people add to an account from list, board and its own page: a note or a task."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, Note, Policy, User
-from apps.crm.models.moving import MoveError
 from apps.crm.pipeline import likeliest_first
 from apps.web.display import away, day
-from apps.web.forms import AssignForm, NoteForm, TaskForm
+from apps.web.forms import NoteForm, TaskForm
 from apps.web.rights import SignedIn, needs
-from apps.web.views.moves import changed, invalid, not_made
+from apps.web.views.moves import changed, invalid
 
 # The small forms of an account, and the right each asks for.
 FORMS = {"move": "move", "note": "note", "task": "task", "assign": "edit"}
@@ -69,20 +68,4 @@ def task(request: SignedIn, pk: int) -> HttpResponse:
     account.refresh_from_db()
     today = Policy.at(now).today
     words = f"Task for {account.name[:60]} due {day(made.due_on, today)}, {away(made.due_on, today)}."
-    return changed(request, account, now=now, text=words)
-
-
-@require_POST
-@needs("edit")
-def assign(request: SignedIn, pk: int) -> HttpResponse:
-    """Give an account to a colleague, or to nobody."""
-    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), AssignForm(request.POST)
-    if not given.is_valid():
-        return invalid(given)
-    owner = given.cleaned_data["owner"]
-    try:
-        account.edit(now=now, seen=given.cleaned_data["seen"], owner=owner)
-    except MoveError as error:
-        return not_made(request, account, error, now=now)
-    words = f"{account.name[:60]} is {owner}’s now." if owner else f"{account.name[:60]} has no owner now."
     return changed(request, account, now=now, text=words)

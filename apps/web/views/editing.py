@@ -1,0 +1,218 @@
+"""Changing what an account's page shows: its facts, its labels, a note of one's own, a task's tick.
+
+Whoever comes second is shown both values and chooses; nothing is overwritten unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django import forms
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+
+from apps.crm.models import Account, Note, Policy, Task, User
+from apps.crm.models.account import PaymentRisk
+from apps.crm.models.moving import MoveError
+from apps.web.display import day
+from apps.web.forms import (
+    AssignForm,
+    ExtensionForm,
+    HandPickForm,
+    LabelForm,
+    NoteEditForm,
+    RiskForm,
+    UnlabelForm,
+)
+from apps.web.rights import SignedIn, needs
+from apps.web.views.account import Clash, account_parts
+from apps.web.views.moves import changed, invalid, not_made, origin
+
+Facts = Mapping[str, Any]
+
+
+class Edit(NamedTuple):
+    """Some facts that are edited together: who may, how they are read, and how they are said."""
+
+    right: str
+    label: str
+    address: str
+    form: type[forms.Form]
+    says: Callable[[Facts], str]
+    stamps: Callable[[User, datetime], dict[str, Any]] = lambda by, now: {}
+
+
+def _risk(facts: Facts) -> str:
+    reason = facts["payment_risk_reason"]
+    return f"{PaymentRisk(facts['payment_risk']).label}{': ' if reason else ''}{reason}"
+
+
+def _extension(facts: Facts) -> str:
+    until = facts["extended_until"]
+    return f"until {until:%-d %b %Y}: {facts['extended_reason']}" if until else "not extended"
+
+
+EDITS = {
+    "owner": Edit("edit", "Owner", "assign", AssignForm, lambda facts: str(facts["owner"] or "nobody")),
+    "risk": Edit(
+        "payment risk",
+        "Payment risk",
+        "risk",
+        RiskForm,
+        _risk,
+        lambda by, now: {"payment_risk_by": by, "payment_risk_at": now},
+    ),
+    "extension": Edit("edit", "Extended", "extend", ExtensionForm, _extension),
+    "hand-picked": Edit(
+        "edit", "Hand-picked", "hand_pick", HandPickForm, lambda facts: facts["hand_picked"] or "no"
+    ),
+}
+
+
+@require_POST
+def edit(request: SignedIn, pk: int, name: str) -> HttpResponse:
+    """Change the facts that ``EDITS`` names: 200 with the parts, 409 with both values, 422 with the sentence."""
+    return needs(EDITS[name].right)(_edit)(request, get_object_or_404(Account, pk=pk), EDITS[name])
+
+
+def _edit(request: SignedIn, account: Account, how: Edit) -> HttpResponse:
+    now, form = timezone.now(), how.form(request.POST)
+    if not form.is_valid():
+        return invalid(form)
+    facts = dict(form.cleaned_data)
+    seen = facts.pop("seen")
+    try:
+        account.edit(now=now, seen=seen, **facts, **how.stamps(request.user, now))
+    except MoveError as error:
+        if origin(request) != "account":
+            return not_made(request, account, error, now=now)
+        account.refresh_from_db()
+        theirs = how.says({field: getattr(account, field) for field in facts})
+        return _both(request, account, how, theirs=theirs, mine=how.says(facts), now=now)
+    return changed(
+        request, account, now=now, text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts)}."[:200]
+    )
+
+
+def _both(
+    request: SignedIn, account: Account, how: Edit, *, theirs: str, mine: str, now: datetime
+) -> HttpResponse:
+    kept = {field: request.POST.get(field, "") for field in how.form.base_fields if field != "seen"}
+    return _clashing(
+        request,
+        account,
+        Clash(
+            label=how.label,
+            theirs=theirs,
+            mine=mine,
+            address=reverse(f"web:{how.address}", args=[account.pk]),
+            values={**kept, "seen": account.changed_at.isoformat()},
+            draft=f"{how.address}:{account.pk}",
+        ),
+        now=now,
+    )
+
+
+def _clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime) -> HttpResponse:
+    """409: what is true, with both values and the choice between them."""
+    parts = account_parts(request, account, now=now, moved=None, clash=clash)
+    text = "Somebody else has changed this meanwhile. Nothing was overwritten; choose which to keep."
+    return trigger_client_event(
+        HttpResponse(parts, status=409), "toast", {"text": text, "bad": True, "code": "conflict"}
+    )
+
+
+@require_POST
+@needs("note")
+def note(request: SignedIn, pk: int, note: int) -> HttpResponse:
+    """Write one's own note anew."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), NoteEditForm(request.POST)
+    mine = get_object_or_404(Note, pk=note, account=account, author=request.user)
+    if not given.is_valid():
+        return invalid(given)
+    text = given.cleaned_data["text"]
+    if mine.edit(text, by=request.user, now=now, seen=given.cleaned_data["seen"]):
+        return changed(request, account, now=now, text="The note is changed.")
+    clash = Clash(
+        label="Note",
+        theirs=mine.text,
+        mine=text,
+        address=reverse("web:note_edit", args=[account.pk, mine.pk]),
+        values={"text": text, "seen": mine.edited_at.isoformat() if mine.edited_at else ""},
+        draft=f"note-{mine.pk}:{account.pk}",
+    )
+    return _clashing(request, account, clash, now=now)
+
+
+@require_POST
+@needs("edit")
+def label(request: SignedIn, pk: int) -> HttpResponse:
+    """Put a label on an account."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), LabelForm(request.POST)
+    if not given.is_valid():
+        return invalid(given)
+    put = account.add_label(given.cleaned_data["name"], now=now)
+    return changed(
+        request,
+        account,
+        now=now,
+        text=f"{account.name[:60]} is labelled “{put}”.",
+        undo=_undo(request, "unlabel", account, label=put.pk),
+    )
+
+
+@require_POST
+@needs("edit")
+def unlabel(request: SignedIn, pk: int) -> HttpResponse:
+    """Take a label off an account."""
+    account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), UnlabelForm(request.POST)
+    if not given.is_valid():
+        return invalid(given)
+    taken = given.cleaned_data["label"]
+    account.remove_label(taken, now=now)
+    return changed(
+        request,
+        account,
+        now=now,
+        text=f"The label “{taken}” is off {account.name[:60]}.",
+        undo=_undo(request, "label", account, name=taken.name),
+    )
+
+
+@require_POST
+@needs("task")
+def finish(request: SignedIn, pk: int, task: int) -> HttpResponse:
+    """Tick a task off."""
+    account, now = get_object_or_404(Account, pk=pk), timezone.now()
+    ticked = get_object_or_404(Task, pk=task, account=account)
+    done = ticked.finish(by=request.user, now=now)
+    account.refresh_from_db()
+    if not done:
+        return changed(request, account, now=now, text=f"“{ticked.title[:60]}” was done already.")
+    undo = {
+        "url": reverse("web:task_reopen", args=[account.pk, ticked.pk]),
+        "values": {"from": origin(request)},
+    }
+    return changed(request, account, now=now, text=f"Done: {ticked.title[:80]}.", undo=undo)
+
+
+@require_POST
+@needs("task")
+def reopen(request: SignedIn, pk: int, task: int) -> HttpResponse:
+    """Take a task's tick back."""
+    account, now = get_object_or_404(Account, pk=pk), timezone.now()
+    open_again = get_object_or_404(Task, pk=task, account=account)
+    open_again.reopen()
+    account.refresh_from_db()
+    due = day(open_again.due_on, Policy.at(now).today)
+    return changed(request, account, now=now, text=f"“{open_again.title[:80]}” is to do again, due {due}.")
+
+
+def _undo(request: SignedIn, view: str, account: Account, /, **values: Any) -> dict[str, Any]:
+    return {"url": reverse(f"web:{view}", args=[account.pk]), "values": {**values, "from": origin(request)}}

@@ -1,0 +1,76 @@
+// An account's page under the hands, alone or slid over the list: outlines, copying, keys, and what changed meanwhile.
+
+import "./forms.js";
+
+const DRAFT = "draft:";
+const shown = () => document.getElementById("account");
+const typing = (target) => target instanceof HTMLElement && target.matches("input, textarea, select");
+
+// A kind of note brings its outline into a text that is empty, or that is another kind's outline still.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches?.("select[name=kind]")) return;
+  const text = target.form.elements.text;
+  const outlines = [...target.options].map((option) => option.dataset.outline ?? "");
+  if (text.value.trim() && !outlines.includes(text.value)) return;
+  text.value = target.selectedOptions[0].dataset.outline ?? "";
+  text.focus();
+  text.setSelectionRange(0, 0);
+  text.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
+
+document.addEventListener("click", ({ target }) => {
+  const copied = target.closest?.("[data-copies]")?.dataset.copies;
+  if (copied) {
+    navigator.clipboard.writeText(copied).then(
+      () => say({ text: `${copied} is copied.` }),
+      () => say({ text: `The browser does not let ${copied} be copied here.`, bad: true }),
+    );
+  }
+  const forgets = target.closest?.("[data-forgets]");
+  if (forgets) {
+    forget(forgets.dataset.forgets);
+    forgets.closest("#clash").remove();
+  }
+});
+
+/** Drop a draft, and show what is true in its form. */
+function forget(draft) {
+  localStorage.removeItem(DRAFT + draft);
+  for (const form of document.querySelectorAll("form[data-draft]")) if (form.dataset.draft === draft) form.reset();
+}
+
+document.addEventListener("htmx:after:request", ({ detail }) => {
+  const { sourceElement: form, response } = detail.ctx;
+  if (!form?.matches?.("#account form, [data-keeps]") || !(response?.status < 300)) return;
+  if (form.dataset.keeps) forget(form.dataset.keeps);
+  const popover = form.closest("[popover]");
+  if (popover?.matches(":popover-open")) popover.hidePopover();
+});
+
+const OPENS = { n: "#add-note", t: "#add-task" };
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const fold = OPENS[event.key] && shown()?.querySelector(OPENS[event.key]);
+  if (!fold || document.querySelector("dialog[open]")) return;
+  fold.open = true;
+  fold.querySelector("textarea, input:not([type=hidden])").focus();
+  event.preventDefault();
+});
+
+// What colleagues changed comes in by itself; what is open or half typed stays as it is.
+document.addEventListener("changes", ({ detail }) => {
+  const account = shown()?.dataset.account;
+  if (account && (detail.all || detail.accounts.some(({ id }) => String(id) === account))) refresh(account);
+});
+
+function refresh(account) {
+  const busy = shown().querySelector("[popover]:popover-open, #clash") || document.activeElement?.closest?.("#account form");
+  if (busy) return;
+  const open = [...shown().querySelectorAll("details[open][id]")].map(({ id }) => id);
+  htmx
+    .ajax("GET", `/accounts/${account}/over/${location.search}`, { target: "#account", swap: "outerMorph" })
+    .then(() => open.forEach((id) => document.getElementById(id)?.setAttribute("open", "")));
+}

@@ -1,0 +1,116 @@
+// Slides an account over the list or the board. It has its own address: back closes it, a reload shows its page.
+
+import "./account.js";
+
+const LINKS = "#rows > tr th a, #board .card a.name";
+const links = () => [...document.querySelectorAll(LINKS)];
+const idOf = (path) => /^\/accounts\/(\d+)\/$/.exec(path)?.[1];
+const behind = document.getElementById("board") ? "board" : document.getElementById("scroller") ? "list" : "";
+const main = document.getElementById("main");
+const started = location.pathname;
+let over = null;
+let asked = "";
+
+const linkTo = (id) => links().find((link) => idOf(link.pathname) === id);
+
+/** Fetch an account and slide it in; `remember` writes its address into the history. */
+async function show(id, remember) {
+  asked = id;
+  const box = over ?? document.createElement("aside");
+  if (!over) {
+    box.className = "over";
+    box.setAttribute("role", "dialog");
+    box.setAttribute("aria-labelledby", "account-name");
+    box.tabIndex = -1;
+    box.innerHTML = '<button type="button" class="icon-button shut" aria-label="Close">✕</button><div class="over-body"></div>';
+    box.hidden = true;
+    document.body.append(box);
+  }
+  const place = box.querySelector(".over-body");
+  await htmx.ajax("GET", `/accounts/${id}/over/`, { target: place, swap: "innerHTML" }).catch(() => {});
+  if (asked !== id) return;
+  const come = place.querySelector("#account")?.dataset.account === id;
+  if (!come) {
+    if (!over) box.remove();
+    return;
+  }
+  if (!over || remember === "replace") box.scrollTop = 0;
+  const address = `/accounts/${id}/`;
+  if (remember === "push") history.pushState(null, "", address);
+  if (remember === "replace") history.replaceState(null, "", address);
+  over = box;
+  box.hidden = false;
+  main.inert = true;
+  box.focus({ preventScroll: true });
+}
+
+function hide() {
+  const id = over.querySelector("#account")?.dataset.account;
+  asked = "";
+  over.remove();
+  over = null;
+  main.inert = false;
+  linkTo(id)?.focus({ preventScroll: true });
+}
+
+const shut = () => history.back();
+
+function step(by) {
+  const all = links();
+  const at = all.findIndex((link) => idOf(link.pathname) === asked);
+  const next = all[at + by];
+  if (at < 0 || !next) return;
+  next.scrollIntoView({ block: "nearest" });
+  show(idOf(next.pathname), "replace");
+}
+
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  if (over && (target.closest?.(".shut") || target === document.body || target === document.documentElement)) return shut();
+  const link = target.closest?.(LINKS);
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  show(idOf(link.pathname), "push");
+}, true);
+
+document.addEventListener("keydown", (event) => {
+  if (!over || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches?.("input, textarea, select")) {
+    // The first Esc leaves the field, the next one the account; what was typed stays as a draft.
+    if (event.key === "Escape" && !document.querySelector("#account :popover-open")) {
+      over.focus();
+      event.preventDefault();
+    }
+    return;
+  }
+  if (event.key === "Escape" && !document.querySelector("#account :popover-open")) shut();
+  else if (event.key === "j") step(1);
+  else if (event.key === "k") step(-1);
+  else return;
+  event.preventDefault();
+}, true);
+
+addEventListener("popstate", (event) => {
+  const id = idOf(location.pathname);
+  if (!behind) {
+    if (location.pathname !== started) location.reload();
+    return;
+  }
+  if (!id && !over) return;
+  event.stopImmediatePropagation();
+  if (id) show(id, "");
+  else hide();
+}, true);
+
+// The list or the board behind is drawn anew with what is changed here, and what is undone here, too.
+document.addEventListener("htmx:config:request", ({ detail }) => {
+  const { request, sourceElement } = detail.ctx;
+  if (over?.contains(sourceElement) && request.method === "POST" && behind === "list") request.body.set("behind", behind);
+});
+
+document.addEventListener("toast", ({ detail }) => {
+  const { url, values } = detail.undo ?? {};
+  if (!over || !url) return;
+  detail.undo = () => htmx.ajax("POST", url, { values: { ...values, behind: behind === "list" ? "list" : "" }, swap: "none", target: "body" });
+}, true);
