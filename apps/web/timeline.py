@@ -84,7 +84,7 @@ def _move(row: StageTransition, numbers: Numbers) -> Entry:
         "moved it to",
         row.get_to_stage_display(),
         who=row.actor,
-        more=f"from {Stage(row.from_stage).number}" if row.from_stage else "",
+        more=f"from {row.get_from_stage_display()}" if row.from_stage else "",
         said=row.reason,
         cause="undo" if row.cause.startswith("undo:") else row.cause,
         group=GROUPS[Stage(row.to_stage)],

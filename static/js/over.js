@@ -10,6 +10,7 @@ const main = document.getElementById("main");
 const started = location.pathname;
 let over = null;
 let asked = "";
+let searched = "";
 
 const linkTo = (id) => links().find((link) => idOf(link.pathname) === id);
 
@@ -36,6 +37,7 @@ async function show(id, remember) {
   }
   if (!over || remember === "replace") box.scrollTop = 0;
   const address = `/accounts/${id}/`;
+  if (remember === "push") searched = location.search;
   if (remember === "push") history.pushState(null, "", address);
   if (remember === "replace") history.replaceState(null, "", address);
   over = box;
@@ -103,14 +105,25 @@ addEventListener("popstate", (event) => {
   else hide();
 }, true);
 
-// The list or the board behind is drawn anew with what is changed here, and what is undone here, too.
+// The list or the board behind is drawn anew with what is changed here, and with what is undone here.
+
+/** How many cards each lane holds, for the server to draw as many; 0 for a folded one. */
+const cards = () => [...document.querySelectorAll("#board .lane")]
+  .map((lane) => `${lane.dataset.stage}:${"folded" in lane.dataset ? 0 : lane.querySelectorAll(".card").length || 1}`)
+  .join();
+
+const also = () => (over ? { behind, shown: cards() } : {});
+const query = () => [over ? searched : "", location.search].map((part) => part.slice(1)).filter(Boolean).join("&");
+
 document.addEventListener("htmx:config:request", ({ detail }) => {
   const { request, sourceElement } = detail.ctx;
-  if (over?.contains(sourceElement) && request.method === "POST" && behind === "list") request.body.set("behind", behind);
+  if (request.method !== "POST" || !sourceElement.closest?.("#account")) return;
+  for (const [name, value] of Object.entries(also())) request.body.set(name, value);
+  if (query()) request.action += `?${query()}`;
 });
 
 document.addEventListener("toast", ({ detail }) => {
   const { url, values } = detail.undo ?? {};
   if (!over || !url) return;
-  detail.undo = () => htmx.ajax("POST", url, { values: { ...values, behind: behind === "list" ? "list" : "" }, swap: "none", target: "body" });
+  detail.undo = () => htmx.ajax("POST", `${url}?${query()}`, { values: { ...values, ...also() }, swap: "none", target: "body" });
 }, true);

@@ -1,0 +1,454 @@
+"""The account's page: what it shows to whom, what it lets change, and that a second hand never overwrites unseen."""
+
+import json
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.crm.models import Account, Bill, Contact, Label, Note, Policy, Task
+from apps.crm.pipeline import STAGES, Stage
+from apps.crm.scope import segments
+from apps.playbooks.models import Act
+from apps.web.billplot import plot
+from apps.web.markdown import rendered
+from apps.web.timeline import SHOWN, timeline
+from tests.factories import NOW, account, in_days, snapshot, user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def at_now():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def me():
+    return user(first_name="Ann", last_name="Ames")
+
+
+@pytest.fixture
+def browser(client, me):
+    client.force_login(me)
+    return client
+
+
+def get(browser, of, **query):
+    return browser.get(f"/accounts/{of.pk}/", query)
+
+
+def said(answer):
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+
+def post(browser, name, of, *further, **values):
+    return browser.post(reverse(f"web:{name}", args=[of.pk, *further]), {"from": "account"} | values)
+
+
+def toast(answer):
+    return json.loads(answer.headers["HX-Trigger"])["toast"]
+
+
+def busy(of, me, number):
+    """One more of everything that can hang on an account."""
+    note = of.add_note(f"Note {number}", by=me, now=NOW)
+    of.add_task(f"Task {number}", in_days(3), by=me, now=NOW, assignee=me)
+    of.add_task(f"Done {number}", in_days(3), by=me, now=NOW).finish(by=me, now=NOW)
+    of.alerts.create(kind="failed-payment", subject=f"bill-{number}", text=f"Alert {number}", raised_at=NOW)
+    of.alerts.create(
+        kind="large-invoice",
+        subject=f"b-{number}",
+        text="Big",
+        raised_at=NOW,
+        resolved_at=NOW,
+        resolved_by=me,
+    )
+    of.contacts.create(email=f"c{number}@acme.example", name=f"Contact {number}")
+    of.bills.create(
+        external_id=f"in_{of.pk}_{number}",
+        amount=100,
+        status="open",
+        attempts=2,
+        period_start=in_days(-number),
+        reported_at=NOW,
+    )
+    of.calls.create(
+        external_id=f"call_{of.pk}_{number}",
+        kind="intro",
+        starts_at=NOW + timedelta(days=1),
+        ends_at=NOW + timedelta(days=1, hours=1),
+    )
+    Act.objects.create(account=of, playbook="sales-lead", occasion=f"o:{number}", at=NOW, skipped=True, by=me)
+    of.labels.add(Label.objects.create(name=f"label {number} of {of.pk}"))
+    of.move(Stage.CHURNED, by=me, now=NOW, cause="list", reason="Left.")
+    of.move(Stage.NEW, by=me, now=NOW, cause="list", reason="Back.")
+    return note
+
+
+def test_ten_times_the_history_costs_not_one_query_more(browser, me):
+    costs = []
+    shown = account(Stage.NEW)
+    for rounds in (1, 10):
+        for number in range(rounds):
+            busy(shown, me, rounds * 100 + number)
+        with CaptureQueriesContext(connection) as asked:
+            assert get(browser, shown).status_code == 200
+        costs.append(len(asked))
+    assert costs[0] == costs[1] <= 27
+
+
+def test_every_panel_shows_what_there_is(browser, me):
+    shown = account(Stage.NEW, name="Blue Harbor", sales_contact_kind="", forecast=Decimal(300))
+    busy(shown, me, 1)
+    page = said(get(browser, shown))
+    for words in (
+        "Blue Harbor",
+        "Onboarding Lead Onboarding Lead 100-500MRR",
+        "1. New Account",
+        "AE, CSM or AM None",
+        "Payment failed Alert 1",
+        "Task 1 24 Nov, in 3 days · Ann Ames",
+        "Contact 1",
+        "$100",
+        "2 failed",
+        "Intro call",
+        "Ann Ames finished Done 1",
+        "Ann Ames told it to leave the account alone: sales-lead",
+        "Ann Ames moved it to 6d. Churned from 1. New Account Left.",
+        "Ann Ames resolved Large invoice",
+        "Bill of $100 open 2 failed attempts",
+        "Intro call: booked",
+    ):
+        assert words in page
+
+
+def test_an_empty_account_says_what_would_be_there(browser):
+    page = said(get(browser, account()))
+    for words in (
+        "Outside the pipeline",
+        "Nothing has happened yet.",
+        "Nothing to do.",
+        "Nobody known.",
+        "No bill yet.",
+        "No call yet.",
+    ):
+        assert words in page
+
+
+def test_an_account_that_is_no_longer_ours_says_so_only_while_in_the_pipeline(browser):
+    facts = {"scope": "sales", "route": "Sales is on it: AE Dan."}
+    for stage, told in ((Stage.NEW, True), (Stage.SALES_HANDOFF, False)):
+        shown = account(stage)
+        Account.objects.filter(pk=shown.pk).update(**facts)
+        assert ("It stays in the pipeline until somebody moves it." in said(get(browser, shown))) is told
+
+
+@pytest.mark.parametrize("role", ["viewer", "revenue", "specialist"])
+def test_each_role_is_offered_what_it_may_do_and_refused_the_rest(client, role):
+    shown, task = account(Stage.NEW), None
+    task = shown.add_task("Call", in_days(1), by=None, now=NOW)
+    client.force_login(user(role))
+    page = get(client, shown).text
+    may = {
+        "viewer": set(),
+        "revenue": {"risk"},
+        "specialist": {"risk", "extend", "hand_pick", "label", "unlabel", "finish"},
+    }[role]
+    assert ('id="edit-risk"' in page) is ("risk" in may)
+    assert ('id="edit-owner"' in page) is ("extend" in may)
+    assert ('class="tick"' in page) is ("finish" in may)
+    before = snapshot(shown)
+    for name in ("risk", "extend", "hand_pick", "label", "unlabel"):
+        assert (post(client, name, shown).status_code == 403) is (name not in may)
+    assert (post(client, "task_finish", shown, task.pk).status_code == 403) is ("finish" not in may)
+    if not may:
+        assert snapshot(shown) == before
+
+
+def test_the_slide_over_is_the_page_without_the_bar_and_needs_a_login(browser):
+    shown = account(Stage.NEW, name="Blue Harbor")
+    part = browser.get(f"/accounts/{shown.pk}/over/").text
+    assert 'id="account"' in part
+    assert "Blue Harbor" in part
+    assert "<html" not in part
+    assert browser.get("/accounts/999999/over/").status_code == 404
+    assert Client().get(f"/accounts/{shown.pk}/over/", headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_what_happened_can_be_narrowed_to_a_kind(browser, me):
+    shown = account(Stage.NEW)
+    busy(shown, me, 1)
+    numbers = Policy.at(NOW)
+    kinds = {item.kind for item in timeline(shown, numbers).items}
+    assert kinds == {"moves", "notes", "tasks", "alerts", "bills", "calls", "playbooks"}
+    for kind in kinds:
+        assert {item.kind for item in timeline(shown, numbers, kind=kind).items} == {kind}
+    assert len(timeline(shown, numbers, kind="no such").items) == len(timeline(shown, numbers).items)
+    assert "moved it to" not in said(get(browser, shown, kind="notes"))
+
+
+def test_the_timeline_is_read_on_to_its_end_without_a_gap_or_a_repetition(browser, me):
+    shown = account(Stage.NEW)
+    for number in range(15):
+        busy(shown, me, number)
+    numbers, seen, mark = Policy.at(NOW), [], ""
+    while True:
+        part = timeline(shown, numbers, after=mark)
+        assert len(part.items) <= SHOWN
+        seen += [(item.at, item.source, item.pk) for item in part.items]
+        mark = part.rest
+        if not mark:
+            break
+    assert seen == sorted(set(seen), key=lambda item: (item[0], -item[1], item[2]), reverse=True)
+    # Thirty moves and the first load; a note, two tasks, one done, an alert, a resolved one twice, bill, call, act.
+    assert len(seen) == 31 + 15 * 10
+    first = timeline(shown, numbers)
+    assert "What happened before" in said(get(browser, shown))
+    assert get(browser, shown, after=first.rest).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["x", "~", "2026-11-21~1~2", "2026-11-21T00:00:00+00:00~x~y", f"{NOW.isoformat()}~1~{'9' * 30}", "\0"],
+)
+def test_a_made_up_mark_is_as_none(browser, me, mark):
+    shown = account(Stage.NEW)
+    busy(shown, me, 1)
+    assert timeline(shown, Policy.at(NOW), after=mark) == timeline(shown, Policy.at(NOW))
+    assert get(browser, shown, after=mark).status_code == 200
+
+
+def test_facts_are_changed_in_place_with_who_and_when(browser, me):
+    shown = account(Stage.NEW, name="Blue Harbor")
+    post(
+        browser,
+        "risk",
+        shown,
+        payment_risk="high",
+        payment_risk_reason="Two cards failed.",
+        seen=shown.changed_at.isoformat(),
+    )
+    post(browser, "extend", shown, extended_until="2026-12-24", extended_reason="Holidays.")
+    answer = post(browser, "hand_pick", shown, hand_picked="Dan asked for it")
+    after = Account.objects.get(pk=shown.pk)
+    assert (after.payment_risk, after.payment_risk_reason, after.payment_risk_by, after.payment_risk_at) == (
+        "high",
+        "Two cards failed.",
+        me,
+        NOW,
+    )
+    assert (f"{after.extended_until}", after.extended_reason, after.hand_picked) == (
+        "2026-12-24",
+        "Holidays.",
+        "Dan asked for it",
+    )
+    assert toast(answer)["text"] == "Blue Harbor: hand-picked Dan asked for it."
+    post(browser, "extend", shown, extended_until="", extended_reason="left over")
+    assert Account.objects.filter(pk=shown.pk, extended_until=None, extended_reason="").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("risk", {"payment_risk": "high"}, "Say why the risk is what it is."),
+        (
+            "risk",
+            {"payment_risk": "enormous", "payment_risk_reason": "x"},
+            "enormous is not one of the available choices",
+        ),
+        ("extend", {"extended_until": "soon", "extended_reason": "x"}, "The day is written like 2026-12-01."),
+        ("extend", {"extended_until": "2026-12-24"}, "Say why it is given more time."),
+        ("hand_pick", {"hand_picked": "x" * 301}, "at most 300 characters"),
+        ("hand_pick", {"hand_picked": "a\0b"}, "Null characters are not allowed."),
+        ("label", {"name": " "}, "Say which label."),
+        ("label", {"name": "x" * 81}, "at most 80 characters"),
+        ("unlabel", {"label": "999999"}, "There is no such label any more."),
+        ("assign", {"owner": "999999"}, "can be given to a specialist"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence_and_changes_nothing(browser, name, values, sentence):
+    shown = account(Stage.NEW)
+    before = snapshot(shown)
+    answer = post(browser, name, shown, **values)
+    assert answer.status_code == 422
+    assert sentence in toast(answer)["text"]
+    assert snapshot(shown) == before
+    assert not Label.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "mine", "told"),
+    [
+        ("hand_pick", {"hand_picked": "Theirs"}, {"hand_picked": "Mine"}, ("Theirs", "Mine")),
+        (
+            "risk",
+            {"payment_risk": "low", "payment_risk_reason": "Paid."},
+            {"payment_risk": "high", "payment_risk_reason": "Failed."},
+            ("Low: Paid.", "High: Failed."),
+        ),
+    ],
+)
+def test_the_second_editor_sees_both_values_and_can_keep_either(browser, name, theirs, mine, told):
+    shown = account(Stage.NEW)
+    seen = shown.changed_at.isoformat()
+    with time_machine.travel(NOW + timedelta(seconds=5), tick=False):
+        assert post(browser, name, shown, seen=seen, **theirs).status_code == 200
+    before = snapshot(shown)
+    answer = post(browser, name, shown, seen=seen, **mine)
+    page = said(answer)
+    assert answer.status_code == 409
+    assert "Nothing was overwritten" in toast(answer)["text"]
+    assert f"Theirs, as it is now {told[0]} Mine {told[1]} Keep mine" in page
+    assert snapshot(shown) == before
+    current = Account.objects.get(pk=shown.pk).changed_at.isoformat()
+    assert f'name="seen" value="{current}"' in answer.text.replace("&#43;", "+")
+    assert post(browser, name, shown, seen=current, **mine).status_code == 200
+    assert Account.objects.filter(pk=shown.pk, **mine).exists()
+
+
+def test_an_owner_given_meanwhile_is_shown_beside_mine(browser, me):
+    dan = user(first_name="Dan", last_name="Ohm")
+    shown = account(Stage.NEW)
+    seen = shown.changed_at
+    shown.edit(now=NOW + timedelta(seconds=5), owner=dan)
+    answer = post(browser, "assign", shown, owner=me.pk, seen=seen.isoformat())
+    assert answer.status_code == 409
+    assert "Theirs, as it is now Dan Ohm Mine Ann Ames" in said(answer)
+    assert Account.objects.get(pk=shown.pk).owner == dan
+
+
+def test_labels_come_and_go_in_the_teams_spelling_with_undo(browser):
+    shown, label = account(Stage.NEW), Label.objects.create(name="Beta")
+    undo = toast(post(browser, "label", shown, name="BETA"))["undo"]
+    assert list(shown.labels.all()) == [label]
+    undo = toast(browser.post(undo["url"], undo["values"]))["undo"]
+    assert not shown.labels.exists()
+    browser.post(undo["url"], undo["values"])
+    assert list(shown.labels.all()) == [label]
+    assert Label.objects.count() == 1
+
+
+def test_a_task_is_ticked_off_once_and_taken_back(browser, me):
+    shown = account(Stage.NEW)
+    task = shown.add_task("Call them", in_days(1), by=me, now=NOW)
+    undo = toast(post(browser, "task_finish", shown, task.pk))["undo"]
+    task.refresh_from_db()
+    assert (task.done_at, task.done_by) == (NOW, me)
+    assert "was done already" in toast(post(browser, "task_finish", shown, task.pk))["text"]
+    browser.post(undo["url"], undo["values"])
+    assert Task.objects.filter(pk=task.pk, done_at=None, done_by=None).exists()
+    assert Account.objects.get(pk=shown.pk).next_task_on == in_days(1)
+    assert post(browser, "task_finish", account(), task.pk).status_code == 404
+
+
+def test_ones_own_note_is_changed_and_a_colleagues_is_not(browser, me):
+    shown = account(Stage.NEW)
+    mine, theirs = shown.add_note("Old", by=me, now=NOW), shown.add_note("Not mine", by=user(), now=NOW)
+    assert post(browser, "note_edit", shown, mine.pk, text="New", seen="").status_code == 200
+    assert Note.objects.filter(pk=mine.pk, text="New", edited_at=NOW).exists()
+    assert post(browser, "note_edit", shown, theirs.pk, text="Mine now").status_code == 404
+    assert post(browser, "note_edit", account(), mine.pk, text="Elsewhere").status_code == 404
+    assert post(browser, "note_edit", shown, mine.pk, text=" ", seen=NOW.isoformat()).status_code == 422
+    assert set(Note.objects.values_list("text", flat=True)) == {"New", "Not mine"}
+    stale = post(browser, "note_edit", shown, mine.pk, text="From the other window", seen="")
+    assert stale.status_code == 409
+    assert "Theirs, as it is now New Mine From the other window" in said(stale)
+    assert Note.objects.get(pk=mine.pk).text == "New"
+
+
+def test_contacts_come_with_who_decides_first_and_who_must_not_be_written_to_last(browser):
+    shown = account(Stage.NEW)
+    for name, role, never in (
+        ("Nia", "Owner", True),
+        ("Eve", "Engineer", False),
+        ("Ada", "Admin", False),
+        ("Oli", "owner", False),
+    ):
+        Contact.objects.create(
+            account=shown, email=f"{name.lower()}@acme.example", name=name, role=role, do_not_contact=never
+        )
+    assert [contact.name for contact in shown.contacts.ranked()] == ["Oli", "Ada", "Eve", "Nia"]
+    page = get(browser, shown).text
+    assert 'data-copies="oli@acme.example"' in page
+    assert 'data-copies="nia@acme.example"' not in page
+
+
+def test_a_change_made_over_the_list_draws_the_row_behind_it_too(browser):
+    shown = account(Stage.NEW)
+    answer = post(browser, "move", shown, to="initiated", behind="list")
+    assert 'hx-target="#account"' in answer.text
+    assert f'hx-target="#a{shown.pk}"' in answer.text
+    assert shown.transitions.first().cause == "account"
+    assert post(browser, "note", shown, text="x", behind="nowhere").status_code == 200
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '<img src=x onerror="alert(1)">',
+    "[a](javascript:alert(1))",
+    "[a](data:text/html;base64,PHNjcmlwdD4=)",
+    '<a href="/x" hx-post="/accounts/1/move/" hx-trigger="load">x</a>',
+    "![a](https://example.com/pixel.png)",
+    '<div style="position:fixed">x</div>',
+    "<svg onload=alert(1)>",
+    "[a](vbscript:x)",
+    "<iframe src=//example.com></iframe>",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_note_can_hold_anything_and_does_nothing(browser, text):
+    shown = account(Stage.NEW)
+    post(browser, "note", shown, text=text)
+    drawn = rendered(text)
+    assert not re.search(r"<(?!/?(p|a|br|em|strong|code|pre)\b)", drawn)
+    assert not re.search(r"<[^>]*\b(on\w+|style|src|hx-\w+|data-\w+)\s*=", drawn)
+    assert not re.search(r'href="(?!https?:|mailto:)', drawn)
+    assert str(drawn) in get(browser, shown).text
+
+
+def test_template_marks_and_turned_text_stay_plain_and_links_keep_their_distance():
+    assert "{{ 7 * 7 }}" in rendered("{{ 7 * 7 }} {% raw %}")
+    assert "\u202e" not in rendered("invoice\u202efdp.exe")
+    assert rendered("**b** [x](https://a.example)") == (
+        '<p><strong>b</strong> <a href="https://a.example" rel="noopener noreferrer">x</a></p>\n'
+    )
+    assert rendered("[m](mailto:a@b.example)").startswith('<p><a href="mailto:a@b.example"')
+
+
+def test_segments_follow_from_the_stage_and_the_forecast():
+    numbers = Policy.at(NOW)
+    found = {stage.number: segments(stage, Decimal(500), numbers) for stage in STAGES}
+    assert found["6c"] == ("Create AE Lead",)
+    assert found["6a"] == found["6b"] == ("Onboarding Completed",)
+    assert found["6d"] == segments("", Decimal(500), numbers) == ()
+    assert found["1"] == found["7"] == ("Onboarding Lead", "Onboarding Lead 100-500MRR")
+    for forecast in (None, Decimal(100), Decimal("500.01")):
+        assert segments(Stage.NEW, forecast, numbers) == ("Onboarding Lead",)
+
+
+def test_bars_start_at_zero_and_say_their_values():
+    def bill(amount, status="paid", **more):
+        return Bill(amount=Decimal(amount), status=status, currency="USD", due_on=in_days(-1), **more)
+
+    drawn = plot(
+        [bill(50, "upcoming"), bill(100, "open", attempts=2), bill(25), bill(999, "void")], NOW.date()
+    )
+    assert [(bar.height, bar.look) for bar in drawn.bars] == [(10, "due"), (40, "failed"), (20, "ahead")]
+    assert all(bar.y + bar.height == 40 for bar in drawn.bars)
+    assert drawn.bars[1].words == "20 Nov: $100, open, 2 failed attempts"
+    assert plot([], NOW.date()) is None
+
+
+def test_choosing_a_kind_brings_an_outline_for_each_kind_but_the_plain_note(browser):
+    page = get(browser, account(Stage.NEW)).text
+    for kind in Note.Kind:
+        assert re.search(rf'<option value="{kind}" data-outline="[^"]+"', page) or kind == Note.Kind.NOTE
