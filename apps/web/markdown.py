@@ -7,6 +7,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+_SCHEMES = ("http:", "https:", "mailto:")
+_MARKDOWN.validateLink = lambda url: url.lower().startswith(_SCHEMES)  # type: ignore[method-assign]
 _TAGS = {"p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "hr", "a"}
 _TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
 # Marks that turn the direction of what follows: a name or an address could be made to read as another.
@@ -20,7 +22,7 @@ def rendered(text: str) -> Markup:
             _MARKDOWN.render(text.translate(_TURNS)),
             tags=_TAGS,
             attributes={"a": {"href"}},
-            url_schemes={"http", "https", "mailto"},
+            url_schemes={scheme.rstrip(":") for scheme in _SCHEMES},
             link_rel="noopener noreferrer",
         )
     )
