@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.utils import timezone
 
 from apps.crm import demo
 from apps.crm.models import (
@@ -51,7 +52,7 @@ IDS = {"id", "account_id", "transition_id", "call_id", "label_id", "subject"}
 
 
 def seeded(number: int = 60, *, seed: int = 1) -> int:
-    demo.add_logins()
+    demo.add_logins(now=timezone.now())
     return demo.add_accounts(number, seed=seed, now=NOW)
 
 
@@ -72,7 +73,7 @@ def debug(settings):
 
 
 def test_the_same_seed_and_day_make_the_same_data():
-    demo.add_logins()
+    demo.add_logins(now=timezone.now())
     first: dict[str, list[Any]] = {}
     for _ in range(2):
         with transaction.atomic():
@@ -134,7 +135,7 @@ def test_the_day_it_shows_is_alive():
 
 
 def test_demo_logins_hold_their_roles_and_keep_a_password_that_was_changed():
-    assert demo.add_logins() == 6
+    assert demo.add_logins(now=timezone.now()) == 6
     people = {person.username: person for person in User.objects.filter(username__in=demo.LOGINS)}
     assert {login: set(person.roles) for login, person in people.items()} == {
         login: {role} for login, (_, _, role) in demo.LOGINS.items()
@@ -144,7 +145,7 @@ def test_demo_logins_hold_their_roles_and_keep_a_password_that_was_changed():
     assert set(User.objects.sender_group()) == {people["specialist"], people["specialist2"]}
     people["lead"].set_password("changed-since")
     people["lead"].save()
-    assert demo.add_logins() == 0
+    assert demo.add_logins(now=timezone.now()) == 0
     assert User.objects.get(username="lead").check_password("changed-since")
 
 

@@ -70,7 +70,7 @@ class Databases:
 def fill(size: int) -> None:
     """Bring the database in use to this many accounts, as they lie after a night's vacuum."""
     call_command("migrate", verbosity=0)
-    demo.add_logins()
+    demo.add_logins(now=timezone.now())
     demo.add_accounts(size, seed=1, now=timezone.now())
     # A deployment does not start beside logins whose password everybody knows.
     User.objects.update(password="!")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import batched
 from random import Random
 
@@ -30,8 +30,11 @@ LOGINS = {
 SLICE = 1_000
 
 
-def add_logins() -> int:
-    """Make the demo logins that are not there; returns how many were made. Others stay as they are."""
+def add_logins(*, now: datetime) -> int:
+    """Make the demo logins that are not there; returns how many were made. Others stay as they are.
+
+    Each has looked at the list a day ago, so that what came since is new to them.
+    """
     there = set(User.objects.filter(username__in=LOGINS).values_list("username", flat=True))
     for login, (first_name, last_name, role) in LOGINS.items():
         if login in there:
@@ -42,6 +45,8 @@ def add_logins() -> int:
             PASSWORD,
             first_name=first_name,
             last_name=last_name,
+            date_joined=now - timedelta(days=200),
+            looked_at=now - timedelta(days=1),
             is_staff=role == "admin",
             is_superuser=role == "admin",
         )

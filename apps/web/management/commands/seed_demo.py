@@ -20,8 +20,9 @@ class Command(BaseCommand):
             raise CommandError("Demo logins have a known password: they are made with DEBUG only.")
         if accounts < 1 or seed < 0:
             raise CommandError("--accounts takes a number from 1, --seed a number from 0.")
-        logins = demo.add_logins()
-        made = demo.add_accounts(accounts, seed=seed, now=timezone.now())
+        now = timezone.now()
+        logins = demo.add_logins(now=now)
+        made = demo.add_accounts(accounts, seed=seed, now=now)
         if not logins and not made:
             self.stdout.write(f"Nothing to do: the {accounts:,} demo accounts of seed {seed} are here.")
             return
