@@ -138,8 +138,9 @@ DATABASES["default"] |= {
     "OPTIONS": {
         "connect_timeout": 5,
         "application_name": "onramp",
-        # Nobody, a migration least of all, waits behind a lock while others queue up behind them.
-        "options": "-c lock_timeout=10s",
+        # Nobody, a migration least of all, waits behind a lock while others queue up behind them. And no query of
+        # ours reads so much that compiling it, half a second and more, would pay.
+        "options": "-c lock_timeout=10s -c jit=off",
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
