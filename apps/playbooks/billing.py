@@ -114,15 +114,20 @@ def invoice_is_large(numbers: Numbers) -> Any:
     )
     paid = _of_account(Bill.Status.PAID).filter(amount__gt=0).order_by("-day", "-pk").values("amount")
     expected = Case(When(~Exists(made.filter(apart__lt=15)), then=F("forecast")))
+    soon = (numbers.today, numbers.today + timedelta(days=numbers.large_invoice_days))
+    billed = Bill.objects.filter(status__in=(Bill.Status.UPCOMING, Bill.Status.DRAFT))
+    billed = billed.alias(day=Coalesce("due_on", "period_end")).filter(day__range=soon)
     return (
         Account.objects.served()
+        # Without this, the bills of every account we ever served would be looked up at every tick.
+        .filter(Q(renewal_on__range=soon) | Q(pk__in=billed.values("account")))
         .annotate(
             amount=Coalesce(Subquery(ahead.values("amount")[:1]), expected),
             due=Coalesce(Subquery(ahead.values("day")[:1]), "renewal_on", output_field=DateField()),
             last_paid=Subquery(paid[:1]),
             last_three=ArraySubquery(paid[:3]),
         )
-        .filter(due__range=(numbers.today, numbers.today + timedelta(days=numbers.large_invoice_days)))
+        .filter(due__range=soon)
         .filter(
             Q(amount__gte=numbers.large_invoice_from)
             | Q(amount__gte=numbers.large_invoice_least)
