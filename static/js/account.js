@@ -49,7 +49,7 @@ document.addEventListener("htmx:after:request", ({ detail }) => {
   if (popover?.matches(":popover-open")) popover.hidePopover();
 });
 
-const OPENS = { n: "#add-note", t: "#add-task" };
+const OPENS = { w: "#add-note", t: "#add-task" };
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;

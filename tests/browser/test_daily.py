@@ -79,33 +79,33 @@ def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
 def test_a_half_typed_note_outlives_escape_a_click_outside_and_a_reload(opened):
     text = opened.locator("#form textarea")
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     opened.keyboard.type("They asked about billing limits")
     opened.keyboard.press("Escape")
     expect(opened.locator("#form")).not_to_be_visible()
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     expect(text).to_have_value("They asked about billing limits")
     opened.mouse.click(5, 5)
     expect(opened.locator("#form")).not_to_be_visible()
     opened.reload()
     opened.keyboard.press("j")
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     expect(text).to_have_value("")
     opened.keyboard.press("Escape")
     opened.keyboard.press("k")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     expect(text).to_have_value("They asked about billing limits")
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast")).to_contain_text("Noted on Amber.")
     assert [note.text for note in Note.objects.all()] == ["They asked about billing limits"]
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     expect(text).to_have_value("")
 
 
 def test_a_note_written_offline_is_kept_and_said_so(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     opened.keyboard.type("On the train")
     opened.context.set_offline(True)
     opened.locator("#form .primary").click()
@@ -212,7 +212,7 @@ def test_the_list_has_no_end_to_see(page, login):
 
 def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     opened.keyboard.type("Unsent")
     opened.context.clear_cookies(name=re.compile("session"))
     opened.locator("#form .primary").click()
@@ -222,20 +222,20 @@ def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
 
 def test_a_page_left_over_from_an_older_login_says_so(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     opened.keyboard.type("Unsent")
     opened.context.clear_cookies(name=re.compile("csrf"))
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast.bad")).to_contain_text("This page is from an older login.")
     opened.reload()
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     expect(opened.locator("#form textarea")).to_have_value("Unsent")
 
 
 def test_an_account_erased_meanwhile_is_said_to_be_gone(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("n")
+    opened.keyboard.press("w")
     opened.keyboard.type("Too late")
     Account.objects.get(name="Amber").delete()
     opened.locator("#form .primary").click()
