@@ -17,7 +17,7 @@ const linkTo = (id) => links().find((link) => idOf(link.pathname) === id);
 /** Fetch an account and slide it in; `remember` writes its address into the history. */
 async function show(id, remember) {
   asked = id;
-  const box = over ?? document.createElement("aside");
+  const box = over ?? document.createElement("div");
   if (!over) {
     box.className = "over";
     box.setAttribute("role", "dialog");

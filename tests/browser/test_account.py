@@ -38,7 +38,7 @@ def amber(three):
 
 
 def over(page):
-    return page.locator("aside.over")
+    return page.locator(".over")
 
 
 def text(page):
@@ -57,7 +57,7 @@ def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost
     expect(text(amber)).to_have_value("Half a thought")
     dan = user(first_name="Dan", last_name="Ohm")
     Account.objects.get(name="Amber").move(Stage.CALL_BOOKED, by=dan, now=timezone.now(), cause="board")
-    amber.locator(".next .primary").click()
+    amber.locator(".next > form .primary").click()
     expect(amber.locator(".toast.bad")).to_contain_text("Dan Ohm moved it")
     expect(amber.locator(".stepper [aria-current]")).to_contain_text("3b. Engaged — Call Booked")
     expect(text(amber)).to_have_value("Half a thought")
@@ -121,7 +121,7 @@ def test_an_account_slides_over_the_list_and_back_closes_it(three):
 def test_what_is_done_in_the_slide_over_shows_in_the_list_behind_and_can_be_undone(three):
     three.goto("/")
     three.locator("#rows a", has_text="Amber").click()
-    over(three).locator(".next .primary").click()
+    over(three).locator(".next > form .primary").click()
     row = three.locator("#rows tr", has_text="Amber")
     expect(row).to_contain_text("2. Onboarding Initiated")
     expect(over(three).locator(".stepper [aria-current]")).to_contain_text("2. Onboarding Initiated")
@@ -165,7 +165,7 @@ def test_a_card_opens_over_the_board_and_its_move_shows_there(three):
     three.goto("/board/")
     three.locator(".card .name", has_text="Amber").click()
     expect(over(three).locator("h1")).to_have_text("Amber")
-    over(three).locator(".next .primary").click()
+    over(three).locator(".next > form .primary").click()
     expect(three.locator("#lane-initiated .card", has_text="Amber")).to_have_count(1)
     expect(three.locator("#lane-new .card")).to_have_count(2)
     three.keyboard.press("Escape")
