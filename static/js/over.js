@@ -93,13 +93,20 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 }, true);
 
+// The list is still there behind: htmx need not fetch it again.
+let ours = false;
+document.addEventListener("htmx:before:history:restore", (event) => {
+  if (ours) event.preventDefault();
+});
+
 addEventListener("popstate", (event) => {
   const id = idOf(location.pathname);
+  ours = Boolean(behind && (id || over));
   if (!behind) {
     if (location.pathname !== started) location.reload();
     return;
   }
-  if (!id && !over) return;
+  if (!ours) return;
   event.stopImmediatePropagation();
   if (id) show(id, "");
   else hide();
