@@ -59,7 +59,7 @@ def test_the_keys_walk_open_and_move_without_a_mouse(opened):
     expect(row(opened, "Birch")).to_contain_text("1. New Account")
     assert Account.objects.get(name="Birch").stage == "new"
     opened.keyboard.press("Enter")
-    expect(opened.locator("h1")).to_have_text("Birch")
+    expect(opened.locator(".over h1")).to_have_text("Birch")
 
 
 def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
