@@ -313,7 +313,7 @@ def test_a_task_that_is_not_one_is_422(browser, wrong):
 
 def test_an_account_is_given_to_a_colleague_or_to_nobody(browser):
     shown, dan = account(Stage.NEW), user(first_name="Dan")
-    assert toast(post(browser, "assign", shown, owner=dan.pk))["text"].endswith("is Dan’s now.")
+    assert toast(post(browser, "assign", shown, owner=dan.pk))["text"].endswith("owner Dan.")
     assert Account.objects.get(pk=shown.pk).owner == dan
     assert post(browser, "assign", shown, owner="").status_code == 200
     assert Account.objects.get(pk=shown.pk).owner is None

@@ -46,7 +46,7 @@ def text(page):
 
 
 def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost_login(amber):
-    amber.keyboard.press("n")
+    amber.keyboard.press("w")
     expect(text(amber)).to_be_focused()
     amber.keyboard.type("Half a thought")
     amber.keyboard.press("Escape")
@@ -77,7 +77,7 @@ def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost
 
 
 def test_a_kind_brings_its_outline_but_never_over_words(amber):
-    amber.keyboard.press("n")
+    amber.keyboard.press("w")
     amber.locator("#add-note select").select_option("escalation")
     expect(text(amber)).to_have_value(re.compile(r"\*\*What was checked\*\*"))
     amber.locator("#add-note select").select_option("feedback")
@@ -135,7 +135,7 @@ def test_a_note_half_typed_in_the_slide_over_is_there_when_it_opens_again(three)
     three.goto("/")
     three.locator("#rows a", has_text="Amber").click()
     expect(over(three).locator("h1")).to_have_text("Amber")
-    three.keyboard.press("n")
+    three.keyboard.press("w")
     three.keyboard.type("jk: half")
     three.keyboard.press("Escape")
     three.keyboard.press("Escape")
