@@ -23,4 +23,4 @@ def exact(accounts: Any, stages: Any = STAGES) -> dict[Stage, Holding]:
     return {stage: counted.get(stage, Holding()) for stage in stages}
 
 
-board.holdings = exact
+board.holdings = exact  # type: ignore[attr-defined]

@@ -65,6 +65,8 @@ class Result:
     p95_ms: float | None = None
     floor_ms: float | None = None
     ratio: float | None = None
+    cpu_ms: float | None = None
+    floor_cpu_ms: float | None = None
     queries: int | None = None
     rows_read: int | None = None
     bytes: int | None = None
@@ -102,7 +104,7 @@ class Result:
             "queries",
             "rows_read",
         )
-        more = ("bytes", "compressed", "peak_mb", "note")
+        more = ("bytes", "compressed", "peak_mb", "cpu_ms", "floor_cpu_ms", "note")
         return {name: getattr(self, name) for name in (*names, *more)}
 
 
@@ -117,7 +119,7 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
-def compared(rounds: list[tuple[list[float], list[float]]]) -> dict[str, float]:
+def compared(rounds: list[tuple[list[float], list[float]]]) -> dict[str, Any]:
     """Figures from rounds of (ours, floor), in seconds: the median over the rounds of each round's own figure."""
     return {
         "p50_ms": 1000 * median(median(ours) for ours, _ in rounds),
@@ -145,6 +147,8 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("p95 ms", "{0.p95_ms:.1f}"),
     ("floor ms", "{0.floor_ms:.1f}"),
     ("ratio", "{0.ratio:.2f}"),
+    ("cpu ms", "{0.cpu_ms:.1f}"),
+    ("floor", "{0.floor_cpu_ms:.1f}"),
     ("queries", "{0.queries}"),
     ("rows read", "{0.rows_read:,}"),
     ("bytes", "{0.bytes:,}"),

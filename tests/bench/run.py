@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -31,17 +32,19 @@ from apps.crm.pipeline import STAGES, Stage
 from tests.bench import HOST
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
-from tests.bench.servers import CSRF, Answer, Client, serving
+from tests.bench.servers import CSRF, Answer, Client, Server, serving
 
 ROUNDS = 3
-PAGES_A_ROUND = 30
-MOVES_A_ROUND = 40
-MOVES_EACH = 12
+PAGES_A_ROUND = 20
+MOVES_A_ROUND = 30
+MOVES_EACH = 8
 MOST_IMPORTED = {"import": 100_000, "file": 50_000}
 # Between these two a person may move an account to and fro for ever.
 TO_AND_FRO = {Stage.ENGAGED_EMAIL: Stage.CALL_BOOKED, Stage.CALL_BOOKED: Stage.ENGAGED_EMAIL}
 
 Ask = Callable[[], Answer]
+# What a result is made of, by name.
+Figures = dict[str, Any]
 
 
 class Page(NamedTuple):
@@ -89,19 +92,26 @@ def ok(answer: Answer) -> float:
     return answer.seconds
 
 
-def in_turn(ours: Ask, floor: Ask, number: int) -> list[tuple[list[float], list[float]]]:
-    """Rounds of both, one question of each after the other, so that what disturbs one disturbs the other."""
+def in_turn(ours: Ask, floor: Ask, number: int, servers: tuple[Server, Server]) -> Figures:
+    """Figures from rounds of both, one question of each after the other: what disturbs one disturbs the other."""
     for ask in (ours, floor):
         for _ in range(6):
             ok(ask())
-    rounds = []
+    rounds, before = [], [server.cpu() for server in servers]
     for _ in range(ROUNDS):
         took = [(ok(ours()), ok(floor())) for _ in range(number)]
         rounds.append(([one for one, _ in took], [other for _, other in took]))
-    return rounds
+    return compared(rounds) | cpu_since(before, servers, ROUNDS * number)
 
 
-def inside(session: str, method: str, path: str, **fields: Any) -> dict[str, int]:
+def cpu_since(before: list[float], servers: tuple[Server, Server], number: int) -> Figures:
+    """The processor time of one request, ours and the floor's, which other work on the machine does not blur."""
+    names = ("cpu_ms", "floor_cpu_ms")
+    spent = [1000 * (server.cpu() - then) / number for server, then in zip(servers, before, strict=True)]
+    return dict(zip(names, spent, strict=True))
+
+
+def inside(session: str, method: str, path: str, **fields: Any) -> Figures:
     """What one request asks of the database: its queries, and the rows and index entries they read."""
     client = InProcess(HTTP_HOST=HOST, HTTP_ORIGIN=f"https://{HOST}", HTTP_X_CSRFTOKEN=CSRF)
     client.cookies["__Host-sessionid"] = session
@@ -129,33 +139,34 @@ def _rows_read() -> int:
         return int(cursor.fetchone()[0])
 
 
-def read_pages(ours: int, floor: int, session: str, size: int) -> Iterator[Result]:
+def read_pages(ours: Server, floor: Server, session: str, size: int) -> Iterator[Result]:
     mine, plain = Client(ours, session), Client(floor, session)
     for page in pages():
-        rounds = in_turn(lambda p=page: mine.get(p.path), lambda p=page: plain.get(p.floor), PAGES_A_ROUND)
+        figures = in_turn(
+            partial(mine.get, page.path), partial(plain.get, page.floor), PAGES_A_ROUND, (ours, floor)
+        )
         body = mine.get(page.path).body
         yield Result(
             page.name,
             size,
-            **compared(rounds),
+            **figures,
             bytes=len(body),
             compressed=len(gzip.compress(body, 6)),
             **inside(session, "get", page.path),
         )
 
 
-def beside_each_other(ours: int, session: str, size: int, address: str) -> Iterator[Result]:
+def beside_each_other(ours: Server, session: str, size: int, address: str) -> Iterator[Result]:
     """Pages of ours beside others of ours: as slow inside a list as at its top, and quicker than counting all."""
     mine = Client(ours, session)
     deep = next(page for page in pages() if page.name == "list, page deep inside")
-    rounds = in_turn(lambda: mine.get(deep.path), lambda: mine.get("/"), PAGES_A_ROUND)
-    yield Result("list, deep page beside the first", size, **compared(rounds), note="floor: page 1")
-    with serving("tests.bench.exact:application", address) as port:
-        exact = Client(port, session)
-        rounds = in_turn(lambda: mine.get("/board/"), lambda: exact.get("/board/"), PAGES_A_ROUND)
-    yield Result(
-        "board beside exact GROUP BY", size, **compared(rounds), note="floor: the same, counted exactly"
-    )
+    rounds = in_turn(lambda: mine.get(deep.path), lambda: mine.get("/"), PAGES_A_ROUND, (ours, ours))
+    figures = {name: value for name, value in rounds.items() if "cpu" not in name}
+    yield Result("list, deep page beside the first", size, **figures, note="floor: page 1")
+    with serving("tests.bench.exact:application", address) as counting:
+        exact = partial(Client(counting, session).get, "/board/")
+        figures = in_turn(partial(mine.get, "/board/"), exact, PAGES_A_ROUND, (ours, counting))
+    yield Result("board beside exact GROUP BY", size, **figures, note="floor: the same, counted exactly")
 
 
 class Mover:
@@ -192,7 +203,7 @@ def movable(number: int) -> list[list[tuple[int, str, int]]]:
     return [list(found[place::number]) for place in range(number)]
 
 
-def move_one(ours: int, floor: int, session: str, size: int) -> Iterator[Result]:
+def move_one(ours: Server, floor: Server, session: str, size: int) -> Iterator[Result]:
     for name, origin, plain in (
         ("one move, from the list", "list", ""),
         ("one move, on the board", "board", "floor board"),
@@ -202,7 +213,7 @@ def move_one(ours: int, floor: int, session: str, size: int) -> Iterator[Result]
             Mover(Client(ours, session), hands[0], origin),
             Mover(Client(floor, session), hands[1], plain),
         )
-        rounds = in_turn(mine, other, MOVES_A_ROUND)
+        figures = in_turn(mine, other, MOVES_A_ROUND, (ours, floor))
         body = mine().body
         pk, stage, version = movable(1)[0][0]
         form = {"to": str(TO_AND_FRO[Stage(stage)]), "version": version, "from": origin, "seen": stage}
@@ -210,14 +221,14 @@ def move_one(ours: int, floor: int, session: str, size: int) -> Iterator[Result]
         yield Result(
             name,
             size,
-            **compared(rounds),
+            **figures,
             bytes=len(body),
             compressed=len(gzip.compress(body, 6)),
             **inside(session, "post", f"/accounts/{pk}/move/", **form),
         )
 
 
-def move_together(ours: int, floor: int, sessions: list[str], size: int) -> Iterator[Result]:
+def move_together(ours: Server, floor: Server, sessions: list[str], size: int) -> Iterator[Result]:
     """Sixteen people, each moving cards of their own as quickly as answers come; then count the ledger."""
     hands = movable(2 * PEOPLE)
     mine = [Mover(Client(ours, key), hand, "list") for key, hand in zip(sessions, hands, strict=False)]
@@ -233,6 +244,7 @@ def move_together(ours: int, floor: int, sessions: list[str], size: int) -> Iter
             return time.perf_counter() - begin, [one for person in took for one in person]
 
         all_at_once(mine), all_at_once(plain)
+        spent = [ours.cpu(), floor.cpu()]
         for _ in range(ROUNDS):
             rounds.append((all_at_once(mine), all_at_once(plain)))
     made, rows = (
@@ -243,8 +255,9 @@ def move_together(ours: int, floor: int, sessions: list[str], size: int) -> Iter
         raise SystemExit(
             f"{made} moves were answered with 200, and the ledger has {rows - before} rows of them."
         )
-    figures = compared([(ours[1], floor[1]) for ours, floor in rounds])
-    figures["ratio"] = median(ours[0] / floor[0] for ours, floor in rounds)
+    figures = compared([(one[1], other[1]) for one, other in rounds])
+    figures["ratio"] = median(one[0] / other[0] for one, other in rounds)
+    figures |= cpu_since(spent, (ours, floor), PEOPLE * MOVES_EACH * ROUNDS)
     a_second = [median(PEOPLE * MOVES_EACH / one[place][0] for one in rounds) for place in (0, 1)]
     note = f"{a_second[0]:.0f} moves/s, floor {a_second[1]:.0f}/s; one ledger row each"
     yield Result("16 people moving at once", size, **figures, note=note)
@@ -263,9 +276,7 @@ def job(name: str, number: int, address: str) -> dict[str, Any]:
     return found
 
 
-def long_one(
-    databases: Databases, of: str, name: str, number: int
-) -> tuple[dict[str, float], dict[str, Any]]:
+def long_one(databases: Databases, of: str, name: str, number: int) -> tuple[Figures, dict[str, Any]]:
     """Rounds of an operation and its floor, each on a copy of its own; figures, and what the last of ours said."""
     rounds, peaks, last = [], [], {}
     for _ in range(ROUNDS):

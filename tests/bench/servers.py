@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+import psutil
+
 from config.embedded.process import spawn, stop, wait_until
 from tests.bench import HOST
 
@@ -21,9 +23,21 @@ from tests.bench import HOST
 CSRF = "b" * 32
 
 
+class Server(NamedTuple):
+    """A web server that runs, and the processor time it has taken so far."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """Seconds, of all its processes; whatever else this machine does has no part in them."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(one.cpu_times()[:2]) for one in family)
+
+
 @contextmanager
-def serving(application: str, database: str) -> Iterator[int]:
-    """A granian as `make run` and the image start it, in processes of their own; gives its port."""
+def serving(application: str, database: str) -> Iterator[Server]:
+    """A granian as `make run` and the image start it, in processes of their own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -47,7 +61,7 @@ def serving(application: str, database: str) -> Iterator[int]:
     try:
         if not wait_until(lambda: _listens(port) or child.poll() is not None, 30) or child.poll() is not None:
             raise SystemExit(f"{application} did not start:\n{log.read_text()[-2000:]}")
-        yield port
+        yield Server(port, psutil.Process(child.pid))
     finally:
         stop(child, by=signal.SIGTERM, within=4)
 
@@ -66,8 +80,9 @@ class Answer(NamedTuple):
 class Client:
     """One signed-in person at one server, with a connection that stays open."""
 
-    def __init__(self, port: int, session: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    def __init__(self, server: Server, session: str) -> None:
+        self.server = server
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         self._headers = {
             "Host": HOST,
             "Origin": f"https://{HOST}",

@@ -248,7 +248,7 @@ def test_an_accounts_page_moves_notes_and_undoes_in_place(opened):
     opened.get_by_role("button", name="Outreach sent").click()
     expect(step).to_contain_text("2. Onboarding Initiated")
     expect(opened.locator(".timeline li").first).to_contain_text("moved it to 2. Onboarding Initiated")
-    opened.get_by_text("Write a note").click()
+    opened.locator("summary", has_text="Write a note").click()
     opened.get_by_label("Note", exact=True).fill("Kind people")
     opened.get_by_role("button", name="Save note").click()
     expect(opened.locator(".timeline li", has_text="Kind people")).to_have_count(1)
