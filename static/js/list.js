@@ -96,5 +96,8 @@ document.addEventListener("htmx:after:swap", (event) => {
     document.getElementById(held)?.querySelector("a").focus({ preventScroll: true });
   }
   const q = document.getElementById("q");
-  if (q && document.activeElement !== q) q.value = new URLSearchParams(location.search).get("q") ?? "";
+  const asked = new URLSearchParams(location.search).get("q") ?? "";
+  if (q && document.activeElement !== q) q.value = asked;
+  // Letters typed while this answer was on its way are asked for now: the form that waited for them is gone.
+  else if (q && q.value.trim() !== asked.trim()) q.dispatchEvent(new Event("input", { bubbles: true }));
 });

@@ -1,6 +1,7 @@
 """The daily list under the hands: keys, actions, filters, drafts, undo, and what happens when things go wrong."""
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
@@ -176,6 +177,34 @@ def test_search_narrows_while_typing_and_keeps_every_letter_and_the_focus(opened
     expect(opened.locator("#q")).to_have_value("ceda")
     opened.reload()
     assert named(opened) == ["Cedar"]
+
+
+def slowly(route):
+    """Let an answer take as long as on a bad line."""
+    time.sleep(0.4)
+    route.continue_()
+
+
+def test_letters_typed_while_an_answer_is_on_its_way_are_not_lost(opened):
+    opened.route("**/?q=*", slowly)
+    opened.locator("#q").focus()
+    opened.keyboard.type("ce", delay=20)
+    with opened.expect_response("**/?q=ce"):
+        opened.wait_for_timeout(250)
+        opened.keyboard.type("da", delay=20)
+    expect(opened).to_have_url(re.compile(r"q=ceda$"))
+    expect(opened.locator("#q")).to_have_value("ceda")
+    expect(opened.locator("#q")).to_be_focused()
+
+
+def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened):
+    opened.route("**/forms/move/*", slowly)
+    opened.keyboard.press("j")
+    opened.keyboard.press("m")
+    opened.keyboard.press("j")
+    expect(opened.locator("#form")).to_contain_text("Move Amber")
+    opened.keyboard.press("Escape")
+    expect(row(opened, "Amber").locator("a")).to_be_focused()
 
 
 def test_filters_sorting_and_back_all_go_through_the_address(opened):
