@@ -20,7 +20,8 @@ PAGE_SIZE = 50
 COUNTED_UP_TO = 10_000
 BROKEN = "That page of the list is not there any more; this is the first one."
 
-_SALT = "keyset"
+# Without the time of signing, so that one place in a list has one cursor.
+_SIGNER = signing.Signer(salt="keyset")
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ def _write(row: Any, order: Order) -> str:
 def cursor_after(order: Order, value: Any, pk: int) -> str:
     """The cursor of the rows after the one with this value of the order's column and this id."""
     text = value.isoformat() if isinstance(value, date) else None if value is None else str(value)
-    return signing.dumps([order.name, text, pk], salt=_SALT)
+    return _SIGNER.sign_object([order.name, text, pk])
 
 
 def _read(cursor: str, order: Order) -> tuple[Any, int]:
-    name, text, pk = signing.loads(cursor, salt=_SALT)
+    name, text, pk = _SIGNER.unsign_object(cursor)
     if name != order.name:
         raise ValueError("The cursor was made for another order.")
     return order.column.field.to_python(text), pk
