@@ -70,6 +70,7 @@ class Databases:
 def fill(size: int) -> None:
     """Bring the database in use to this many accounts, as they lie after a night's vacuum."""
     call_command("migrate", verbosity=0)
+    _let_be_left_out()
     demo.add_logins(now=timezone.now())
     demo.add_accounts(size, seed=1, now=timezone.now())
     # A deployment does not start beside logins whose password everybody knows.
@@ -87,14 +88,11 @@ def _let_be_left_out() -> None:
     with connection.cursor() as cursor:
         for model in (Account, StageTransition, Task):
             for field in model._meta.concrete_fields:
-                if (
-                    not field.generated
-                    and not field.null
-                    and (default := field.get_default()) in ("", 0, False)
-                ):
+                default = None if field.generated or field.null else field.get_default()
+                if default in ("", 0):
+                    written = "''" if default == "" else repr(default)
                     cursor.execute(
-                        f'ALTER TABLE {model._meta.db_table} ALTER COLUMN "{field.column}" SET DEFAULT '
-                        f"{default!r}"
+                        f"ALTER TABLE {model._meta.db_table} ALTER COLUMN {field.column} SET DEFAULT {written}"
                     )
 
 

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.crm.demo.story import external_id
-from apps.crm.models import Account, StageTransition
+from apps.crm.models import StageTransition
 from apps.crm.reporting import report_accounts
 from apps.intake.columns import suggested
 from apps.intake.files import Table
@@ -63,10 +63,6 @@ def import_(number: int) -> dict[str, Any]:
 
 def import_floor(number: int, given: Iterator[Any] | None = None) -> dict[str, Any]:
     """COPY into a temporary table, then one INSERT … ON CONFLICT."""
-    fields = [
-        field for field in Account._meta.concrete_fields if not field.generated and not field.primary_key
-    ]
-    defaults = {str(field.column): field.get_default() for field in fields if field.column not in COLUMNS}
     names = ", ".join(COLUMNS)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -76,11 +72,9 @@ def import_floor(number: int, given: Iterator[Any] | None = None) -> dict[str, A
             for row in given or rows(number):
                 table.write_row(row)
         cursor.execute(
-            f"INSERT INTO crm_account ({names}, {', '.join(defaults)})"
-            f" SELECT {names}, {', '.join(f'%({name})s' for name in defaults)} FROM given"
+            f"INSERT INTO crm_account ({names}, created_at, changed_at) SELECT {names}, now(), now() FROM given"
             " ON CONFLICT (external_id) DO UPDATE SET "
-            + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:]),
-            defaults,
+            + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:])
         )
         return {"created": number // 2, "updated": number // 2}
 
@@ -133,9 +127,9 @@ def sweep_floor(number: int) -> dict[str, Any]:
                 FROM due RETURNING id, account_id, version, to_stage, at
             ), task AS (
                 INSERT INTO crm_task
-                    (account_id, title, due_on, created_at, cause, dropped, assignee_id, transition_id)
+                    (account_id, title, due_on, created_at, cause, assignee_id, transition_id)
                 SELECT due.id, 'Send the final outreach', current_date + 2, now(), 'playbook:final-outreach-due',
-                       false, due.owner_id, ledger.id
+                       due.owner_id, ledger.id
                 FROM due JOIN ledger ON ledger.account_id = due.id
             )
             UPDATE crm_account
