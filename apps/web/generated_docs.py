@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from django.conf import settings
 
@@ -59,6 +59,19 @@ def _move_rows() -> Iterable[tuple[str, ...]]:
         )
 
 
+def _matrix_rows() -> Iterator[tuple[str, ...]]:
+    """Every ordered pair of stages: who may make that move."""
+    for source in Stage:
+        moves = (MOVES.get((source, target)) for target in STAGES)
+        yield (
+            source.number,
+            *(
+                f"P{'A' if move.automatic else ''}{'*' if move.guards else ''}" if move else ""
+                for move in moves
+            ),
+        )
+
+
 def pipeline() -> str:
     """docs/pipeline.md: the stages, the diagram and every permitted move."""
     lines = [
@@ -87,6 +100,10 @@ def pipeline() -> str:
         "the text that a move asks for, “Engages” the engagement it records if there was none.",
         "",
         *_table("Move | From | To | Who | Unless | Needs | Engages", _move_rows()),
+        "",
+        "All of it at once, from the left to the top: P a person, A a playbook or an event too, * under a guard.",
+        "",
+        *_table(f"From | {' | '.join(stage.number for stage in STAGES)}", _matrix_rows()),
         "",
         "Two ways back have no fixed target and are asked for by name: *leave paid call* takes an account in 7 back to "
         "where it stood before, or outside; *undo* takes back the last move, while it is young and nothing has moved "
