@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command, get_commands
 
-from apps.crm.pipeline import MOVES, STAGES
+from apps.crm.pipeline import MOVES, STAGES, Stage
 from apps.web import generated_docs
 
 ROOT = settings.BASE_DIR
@@ -45,9 +45,11 @@ def test_a_stale_page_is_named_and_nothing_is_written(tmp_path, settings, capsys
 
 def test_the_page_of_the_pipeline_has_every_stage_and_every_move():
     page = generated_docs.pipeline()
-    table = page.partition("## Moves")[2]
+    table, _, pairs = page.partition("## Moves")[2].partition("## Every pair")
     assert all(f"| `{stage}` | {stage.label} |" in page for stage in STAGES)
     assert table.count("\n| ") == len(MOVES) + 2
+    assert len(re.findall(r"(?<=\| )PA?\*?(?= \|)", pairs)) == len(MOVES)
+    assert pairs.count("\n| ") == len(Stage) + 2
 
 
 def test_every_make_target_that_is_named_exists(document):

@@ -101,16 +101,18 @@ def pipeline() -> str:
         "",
         *_table("Move | From | To | Who | Unless | Needs | Engages", _move_rows()),
         "",
-        "All of it at once, from the left to the top: P a person, A a playbook or an event too, * under a guard.",
-        "",
-        *_table(f"From | {' | '.join(stage.number for stage in STAGES)}", _matrix_rows()),
-        "",
         "Two ways back have no fixed target and are asked for by name: *leave paid call* takes an account in 7 back to "
         "where it stood before, or outside; *undo* takes back the last move, while it is young and nothing has moved "
         "since.",
         "",
         "A first load places an account that the same file has just created at any stage; its ledger row says "
         "`import`.",
+        "",
+        "## Every pair",
+        "",
+        "From the left to the top: P a person, A a playbook or an event too, * under a guard.",
+        "",
+        *_table(f"From | {' | '.join(stage.number for stage in STAGES)}", _matrix_rows()),
     ]
     return "\n".join(lines) + "\n"
 
