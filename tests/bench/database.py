@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from apps.crm import demo
 from apps.crm.models import Account, StageTransition, Task, User
+from apps.playbooks.models import Act, Run
 
 PEOPLE = 16
 
@@ -86,11 +87,11 @@ def fill(size: int) -> None:
 def _let_be_left_out() -> None:
     """Give columns the defaults of their models, so that plain SQL need not name those it has no use for."""
     with connection.cursor() as cursor:
-        for model in (Account, StageTransition, Task):
+        for model in (Account, StageTransition, Task, Act, Run):
             for field in model._meta.concrete_fields:
                 default = None if field.generated or field.null else field.get_default()
-                if default in ("", 0):
-                    written = "''" if default == "" else repr(default)
+                if default in ("", 0, []):
+                    written = {"": "''", "[]": "'[]'"}.get(str(default), repr(default))
                     cursor.execute(
                         f"ALTER TABLE {model._meta.db_table} ALTER COLUMN {field.column} SET DEFAULT {written}"
                     )

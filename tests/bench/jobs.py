@@ -106,11 +106,11 @@ def sweep(number: int) -> dict[str, Any]:
 
 
 def sweep_floor(number: int) -> dict[str, Any]:
-    """One statement that finds, locks, logs and moves, and gives each account its task."""
+    """One statement that finds, locks, logs and moves, claims each renewal and gives each account its task."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("""
             WITH due AS (
-                SELECT id, version, stage, stage_since, renewal_on, owner_id FROM crm_account
+                SELECT id, version, stage, stage_since, renewal_on, renewal_anchor_on, owner_id FROM crm_account
                 WHERE stage IN ('initiated', 'engaged_email', 'call_booked', 'intro_call_completed',
                                 'second_call_completed', 'homework_offered')
                   AND renewal_on BETWEEN current_date AND current_date + 10 AND held_by = '' AND quarantine = ''
@@ -126,6 +126,14 @@ def sweep_floor(number: int) -> dict[str, Any]:
                 SELECT id, version + 1, stage, 'awaiting_final_outreach', now(), NULL, 'playbook:final-outreach-due',
                        'Renews ' || renewal_on, jsonb_build_object('stage_since', stage_since)
                 FROM due RETURNING id, account_id, version, to_stage, at
+            ), run AS (
+                INSERT INTO playbooks_run (playbook, started_at, finished_at)
+                VALUES ('final-outreach-due', now(), now()) RETURNING id
+            ), act AS (
+                INSERT INTO playbooks_act (run_id, playbook, account_id, occasion, at, because, transition_id)
+                SELECT run.id, 'final-outreach-due', due.id, 'renewal:' || due.renewal_anchor_on, now(),
+                       'Renews ' || due.renewal_on, ledger.id
+                FROM run, due JOIN ledger ON ledger.account_id = due.id
             ), task AS (
                 INSERT INTO crm_task
                     (account_id, title, due_on, created_at, cause, assignee_id, transition_id)
