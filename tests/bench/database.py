@@ -90,8 +90,8 @@ def _let_be_left_out() -> None:
         for model in (Account, StageTransition, Task, Act, Run):
             for field in model._meta.concrete_fields:
                 default = None if field.generated or field.null else field.get_default()
-                if default in ("", 0, []):
-                    written = {"": "''", "[]": "'[]'"}.get(str(default), repr(default))
+                if isinstance(default, int) or default in ("", []):
+                    written = default if isinstance(default, int) else f"'{default}'"
                     cursor.execute(
                         f"ALTER TABLE {model._meta.db_table} ALTER COLUMN {field.column} SET DEFAULT {written}"
                     )
