@@ -156,15 +156,11 @@ class AccountQuerySet(ScopedQuerySet):
             Q(entered_at__lt=numbers.end_of(entered_before)) | Q(renewal_on__lte=renews_before)
         )
 
-    def with_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
-        """Accounts with a call on the team's today or later, up to the day of the renewal.
+    def without_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
+        """Accounts with no call from the team's today on, up to the day of the renewal.
 
         A call held earlier today counts still: what waits for it is due the day after.
         """
-        return self.filter(_call_ahead(numbers))
-
-    def without_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
-        """The others: nothing on the calendar between the team's today and the renewal."""
         return self.filter(~_call_ahead(numbers))
 
     def last_written_to_by(self, day: date, numbers: Numbers) -> AccountQuerySet:

@@ -61,14 +61,6 @@ RETURNING bill.xmax = 0
 
 
 class BillQuerySet(models.QuerySet["Bill"]):
-    def failed(self) -> BillQuerySet:
-        """Open bills that somebody tried to collect in vain."""
-        return self.filter(status=Bill.Status.OPEN, attempts__gt=0)
-
-    def ahead(self) -> BillQuerySet:
-        """Bills that are still to come: upcoming or draft."""
-        return self.filter(status__in=(Bill.Status.UPCOMING, Bill.Status.DRAFT))
-
     def report(self, told: Sequence[ReportedBill]) -> dict[str, int]:
         """Keep what another system tells about bills; an older report never overwrites a newer one.
 
