@@ -3,6 +3,9 @@
 
 const UNDO_SECONDS = 10;
 
+// Left to itself htmx starts a moment after the page: a quick key would post a form as a page of its own.
+htmx.initialize();
+
 /** Show a sentence; `undo` is {url, values} to post, or a function, offered for ten seconds. */
 function toast(text, { bad = false, undo = null, seconds = undo ? UNDO_SECONDS : 6 } = {}) {
   const place = document.getElementById("toasts");

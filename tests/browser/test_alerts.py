@@ -1,5 +1,6 @@
 """The alerts under the hands: keys, the small forms, drafts, Undo, and two people at one alert."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -94,6 +95,18 @@ def test_one_press_acknowledges_snoozes_or_assigns(opened):
     expect(row(opened, "Amber")).to_have_count(0)
     expect(opened.locator("#alert-states")).to_contain_text("Snoozed 1")
     assert alert_of("Amber").snoozed_until > timezone.now().date()
+
+
+def test_a_key_that_is_quicker_than_the_page_acts_in_place(opened):
+    opened.add_init_script(
+        """document.addEventListener("DOMContentLoaded", () => {
+            for (const key of ["j", "y"])
+                (document.activeElement ?? document).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        })"""
+    )
+    opened.reload()
+    expect(row(opened, "Amber")).to_contain_text(f"{opened.person} is on it")
+    expect(opened).to_have_url(re.compile(r"/alerts/$"))
 
 
 def test_whoever_comes_second_is_told_and_sees_what_is_true(opened):
