@@ -101,7 +101,9 @@ def test_a_key_that_is_quicker_than_the_page_acts_in_place(opened):
     opened.add_init_script(
         """document.addEventListener("DOMContentLoaded", () => {
             for (const key of ["j", "y"])
-                (document.activeElement ?? document).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+                (document.activeElement ?? document).dispatchEvent(
+                    new KeyboardEvent("keydown", { key, bubbles: true }),
+                );
         })"""
     )
     opened.reload()

@@ -1,4 +1,4 @@
-"""What the team does for accounts: notes, tasks, alerts, calls."""
+"""What happens with accounts: notes, tasks, alerts, calls, purchases, and what other systems said."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.crm.admin.base import Kept, OfAccount
-from apps.crm.models import Alert, Call, CallHost, Note, Task
+from apps.crm.admin.base import Kept, OfAccount, ReadOnly
+from apps.crm.models import Alert, Call, CallHost, Note, Purchase, Signal, Task
 
 
 @admin.register(Note)
@@ -104,3 +104,18 @@ class CallAdmin(OfAccount, Kept):
     list_filter = ["kind", "status", "starts_at"]
     search_fields = ["external_id", "contact_email", "account__external_id"]
     inlines = [HostInline]
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(OfAccount, Kept):
+    list_display = ["external_id", "account", "amount", "currency", "bought_at", "refunded_at"]
+    list_filter = ["bought_at", "refunded_at"]
+    search_fields = ["external_id", "email", "account__external_id"]
+
+
+@admin.register(Signal)
+class SignalAdmin(ReadOnly):
+    list_display = ["account", "kind", "at", "by", "reason"]
+    list_filter = ["kind", "at"]
+    list_select_related = ["account"]
+    search_fields = ["account__external_id", "external_id"]

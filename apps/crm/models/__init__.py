@@ -5,7 +5,9 @@ from apps.crm.models.call import Call, CallHost
 from apps.crm.models.contact import Contact
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
+from apps.crm.models.purchase import Purchase
 from apps.crm.models.scoping import ScopeDecision
+from apps.crm.models.signal import Signal
 from apps.crm.models.task import Task
 from apps.crm.models.theirs import TheirStage
 from apps.crm.models.transition import StageTransition
@@ -23,7 +25,9 @@ __all__ = [
     "Label",
     "Note",
     "Policy",
+    "Purchase",
     "ScopeDecision",
+    "Signal",
     "StageTransition",
     "Task",
     "TheirStage",

@@ -24,6 +24,9 @@ class Call(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.BOOKED)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    marked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last said to be held, cancelled or a no-show."
+    )
     contact_email = models.EmailField(max_length=254, blank=True)
     hosts = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="crm.CallHost", blank=True, related_name="+"

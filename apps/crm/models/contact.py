@@ -28,6 +28,10 @@ class Contact(models.Model):
     name = models.TextField(blank=True, validators=[MaxLengthValidator(200)])
     role = models.TextField(blank=True, validators=[MaxLengthValidator(100)])
     do_not_contact = models.BooleanField(default=False)
+    bounced_at = models.DateTimeField(
+        null=True, blank=True, help_text="When mail to them last came back for good."
+    )
+    unsubscribed_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[Any] = ContactQuerySet.as_manager()
 
