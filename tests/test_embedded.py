@@ -147,8 +147,16 @@ class Run:
 
 
 def alive(family: list[psutil.Process]) -> list[psutil.Process]:
-    # psutil compares start times, so a number given out again does not count.
-    return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in family if is_alive(one)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        # psutil compares start times, so a number given out again does not count.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # It ended between the two questions.
+        return False
 
 
 def all_gone(family: list[psutil.Process]) -> bool:
