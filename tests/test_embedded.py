@@ -203,6 +203,8 @@ def test_root_without_user_namespaces_gets_servers_as_nobody(state: Path):
     assert state.stat().st_mode & 0o777 == 0o700
 
 
+# Three starts, each as slow as the machine: only what they leave behind is measured.
+@pytest.mark.timeout(600)
 def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path, port: int):
     for end in ("kill the supervisor", "kill its parent", "ask it to stop"):
         run = Run(state, port)
