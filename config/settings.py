@@ -235,6 +235,16 @@ if OIDC_ISSUER:
         }
     ]
 
+# The doors other systems knock at: secrets with commas, the new one beside the old; none closes the door
+
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
+CALENDLY_SIGNING_KEYS = env.list("CALENDLY_SIGNING_KEYS", default=[])
+# Which kind of call an event type is: its address, an equals sign, and intro, second or consultation.
+CALENDLY_EVENT_TYPES = env.dict("CALENDLY_EVENT_TYPES", default={})
+SHOPIFY_WEBHOOK_SECRETS = env.list("SHOPIFY_WEBHOOK_SECRETS", default=[])
+SHOPIFY_CONSULTATION_SKUS = env.list("SHOPIFY_CONSULTATION_SKUS", default=[])
+INGEST_WEBHOOK_SECRETS = env.list("INGEST_WEBHOOK_SECRETS", default=[])
+
 # What a browser is told
 
 SECURE_CSP = {

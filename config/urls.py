@@ -7,5 +7,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("apps.intake.urls")),
+    path("hooks/", include("apps.intake.hook_urls")),
     path("", include("apps.web.urls")),
 ]

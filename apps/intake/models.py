@@ -1,4 +1,5 @@
+from apps.intake.events import Event
 from apps.intake.imports import Import
 from apps.intake.tokens import ApiToken, IdempotentAnswer
 
-__all__ = ["ApiToken", "IdempotentAnswer", "Import"]
+__all__ = ["ApiToken", "Event", "IdempotentAnswer", "Import"]

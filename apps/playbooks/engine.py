@@ -6,7 +6,7 @@ The unique key of ``Act`` keeps any two runs from acting twice, and nothing here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import batched
@@ -124,13 +124,15 @@ def run(
     on: date | None = None,
     by: User | None = None,
     held: bool = False,
+    of: Collection[int] | None = None,
     dry_run: bool = False,
     tell: Callable[[Line], object] = lambda line: None,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Result]:
     """Run playbooks by name, in that order, and return what each came to. A paused one is passed over.
 
-    ``on`` sets the team's today, ``held`` takes in accounts that an import holds, ``dry_run`` writes nothing.
+    ``on`` sets the team's today, ``held`` takes in accounts that an import holds, ``of`` narrows to
+    these accounts, ``dry_run`` writes nothing.
     ``tell`` hears of each account once it is done, or would be; ``enough`` is asked before each slice whether to
     leave the rest to the next run. Raises ``NotRun`` for an unknown name, and for acting on a day ahead of now.
     """
@@ -139,7 +141,7 @@ def run(
     if numbers.today > numbers.day_of(now) and not (dry_run or settings.DEBUG):
         raise NotRun(f"{on} lies ahead, and nothing is done ahead of its day: ask with --dry-run.")
     paused = Switch.objects.paused()
-    sweeps = [Sweep(playbook, numbers, held, tell, enough) for playbook in playbooks]
+    sweeps = [Sweep(playbook, numbers, held, of, tell, enough) for playbook in playbooks]
     going = [sweep for sweep in sweeps if sweep.playbook.name not in paused]
     for sweep in sweeps:
         if sweep not in going:
@@ -148,7 +150,7 @@ def run(
             sweep.preview()
         else:
             sweep.go(on=on, by=by)
-    if going and not dry_run:
+    if going and not dry_run and of is None:
         Switch.objects.ran([sweep.playbook.name for sweep in going], now=now)
     return [sweep.result for sweep in sweeps]
 
@@ -160,6 +162,7 @@ class Sweep:
     playbook: Playbook
     numbers: Numbers
     held: bool
+    of: Collection[int] | None
     tell: Callable[[Line], object]
     enough: Callable[[], bool]
     result: Result = field(init=False)
@@ -168,7 +171,8 @@ class Sweep:
         self.result = Result(self.playbook.name)
 
     def due(self) -> Any:
-        return due(self.playbook, self.numbers, held=self.held)
+        rows = due(self.playbook, self.numbers, held=self.held)
+        return rows if self.of is None else rows.filter(pk__in=self.of)
 
     def preview(self) -> None:
         """Tell whom it would act on, and write nothing."""

@@ -21,7 +21,7 @@ from apps.crm.models.scoping import ScopedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
-from apps.crm.pipeline import ONBOARDED, OPEN, Stage
+from apps.crm.pipeline import ONBOARDED, OPEN, Engagement, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import Outcome
 
@@ -446,6 +446,19 @@ class Account(Movable):
         if not unchanged.update(**facts, changed_at=now):
             raise Conflict("Somebody else has edited this account meanwhile.")
         self.refresh_from_db(fields=[*facts, "changed_at"])
+
+    def engage(self, via: Engagement, *, now: datetime) -> bool:
+        """Note that the customer engaged; False when they had before. It is set once."""
+        first = Account.objects.filter(pk=self.pk, engaged_at__isnull=True)
+        if not first.update(engaged_at=now, engaged_via=via):
+            return False
+        self.engaged_at, self.engaged_via = now, via
+        return True
+
+    def heard(self, what: str, at: datetime) -> None:
+        """Bring ``last_outreach_at`` or ``last_reply_at`` forward to ``at``; it never goes back."""
+        Account.objects.filter(pk=self.pk).update(**{what: Greatest(Coalesce(what, Value(at)), Value(at))})
+        self.refresh_from_db(fields=[what])
 
     def add_label(self, name: str, *, now: datetime) -> Label:
         """Put a label on it, in the spelling the team has used before, and return it."""

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from apps.crm.models.account import Account
 
-# Of two reports of the same time the one further along holds. Paid and void are final.
+# Of two reports of the same time the one further along holds. Paid and void are final, and paid beats void.
 _PROGRESS = ["upcoming", "draft", "open", "uncollectible", "void", "paid"]
 
 
@@ -30,6 +30,7 @@ class ReportedBill:
     due_on: date | None = None
     paid_at: datetime | None = None
     attempts: int = 0
+    period_key: str = ""
 
 
 _COLUMNS = [field.name for field in fields(ReportedBill)]
@@ -43,20 +44,39 @@ _TYPES = {
     "period_end": "date",
     "due_on": "date",
 }
-_FACTS = [name for name in _COLUMNS if name not in ("external_id", "account_id", "reported_at")]
+_FACTS = [name for name in _COLUMNS if name not in ("external_id", "account_id", "reported_at", "period_key")]
 _REPORT = f"""
 INSERT INTO crm_bill AS bill ({", ".join(_COLUMNS)})
 SELECT * FROM unnest({", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _COLUMNS)})
 ON CONFLICT (external_id) DO UPDATE
     SET ({", ".join([*_FACTS, "reported_at"])}) =
         ({", ".join(f"excluded.{name}" for name in [*_FACTS, "reported_at"])})
-    WHERE bill.status NOT IN ('paid', 'void')
-      AND bill.account_id = excluded.account_id
-      AND (excluded.reported_at, array_position(%s::text[], excluded.status::text))
-          >= (bill.reported_at, array_position(%s::text[], bill.status::text))
+    WHERE bill.account_id = excluded.account_id
+      AND CASE WHEN bill.status = 'paid' THEN excluded.status = 'paid' AND excluded.reported_at < bill.reported_at
+               WHEN bill.status = 'void' THEN excluded.status = 'paid'
+                    OR excluded.status = 'void' AND excluded.reported_at < bill.reported_at
+               ELSE excluded.status IN ('paid', 'void')
+                    OR (excluded.reported_at, array_position(%s::text[], excluded.status::text))
+                       >= (bill.reported_at, array_position(%s::text[], bill.status::text))
+          END
       AND ({", ".join(f"excluded.{name}" for name in _FACTS)})
           IS DISTINCT FROM ({", ".join(f"bill.{name}" for name in _FACTS)})
 RETURNING bill.xmax = 0
+"""
+
+
+# A report that says nothing new still says it later: what is older than it must not come through afterwards.
+_HEARD = """
+UPDATE crm_bill bill SET reported_at = told.at
+FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[]) AS told (external_id, account_id, at)
+WHERE bill.external_id = told.external_id AND bill.account_id = told.account_id
+  AND bill.status NOT IN ('paid', 'void') AND bill.reported_at < told.at
+"""
+# A bill that is coming and the bill it became are one: the forecast goes once the bill is there, whichever came first.
+_BECAME = """
+DELETE FROM crm_bill coming USING crm_bill bill
+WHERE coming.account_id = ANY(%s) AND coming.status = 'upcoming' AND coming.period_key <> ''
+  AND bill.account_id = coming.account_id AND bill.period_key = coming.period_key AND bill.status <> 'upcoming'
 """
 
 
@@ -74,6 +94,10 @@ class BillQuerySet(models.QuerySet["Bill"]):
                 _REPORT, [*([row[name] for row in rows] for name in _COLUMNS), _PROGRESS, _PROGRESS]
             )
             new = [created for (created,) in cursor.fetchall()]
+            cursor.execute(
+                _HEARD, [[row[name] for row in rows] for name in ("external_id", "account_id", "reported_at")]
+            )
+            cursor.execute(_BECAME, [[bill.account_id for bill in told if bill.period_key]])
             accounts.recount()
         created = sum(new)
         return {"created": created, "updated": len(new) - created, "unchanged": len(told) - len(new)}
@@ -100,6 +124,9 @@ class Bill(models.Model):
     attempts = models.PositiveIntegerField(default=0, help_text="Failed attempts to collect it.")
     due_on = models.DateField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
+    period_key = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Which subscription’s which period it is for."
+    )
     reported_at = models.DateTimeField(help_text="The billing system's time of what stands here.")
 
     objects: ClassVar[Any] = BillQuerySet.as_manager()

@@ -65,6 +65,33 @@ def refuse_unstorable(text: str) -> None:
         raise _invalid("A text holds a NUL or a lone surrogate, which cannot be kept.")
 
 
+def loads(raw: bytes) -> Any:
+    """The JSON that these bytes hold; raises ``Problem`` for what is malformed or could not be kept."""
+    try:
+        body = json.loads(
+            raw.decode(),
+            object_pairs_hook=_each_once,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except UnicodeDecodeError:
+        raise Problem(400, "malformed", "The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise Problem(
+            400,
+            "malformed",
+            f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.",
+        ) from None
+    except RecursionError:
+        raise Problem(400, "malformed", "The body is nested too deep.") from None
+    # Raw, both are malformed already; only an escape can bring them in.
+    if b"\\u" in raw:
+        for text in _texts(body):
+            refuse_unstorable(text)
+    return body
+
+
 class StrictJSON(BaseParser):
     media_type = "application/json"
 
@@ -72,29 +99,7 @@ class StrictJSON(BaseParser):
         raw = stream.read(MAX_BODY + 1)
         if len(raw) > MAX_BODY:
             raise Problem(413, "too_large", f"The body is larger than {MAX_BODY // 1024 // 1024} MB.")
-        try:
-            body = json.loads(
-                raw.decode(),
-                object_pairs_hook=_each_once,
-                parse_constant=_refuse_constant,
-                parse_float=_finite,
-                parse_int=_whole,
-            )
-        except UnicodeDecodeError:
-            raise Problem(400, "malformed", "The body is not UTF-8.") from None
-        except json.JSONDecodeError as error:
-            raise Problem(
-                400,
-                "malformed",
-                f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.",
-            ) from None
-        except RecursionError:
-            raise Problem(400, "malformed", "The body is nested too deep.") from None
-        # Raw, both are malformed already; only an escape can bring them in.
-        if b"\\u" in raw:
-            for text in _texts(body):
-                refuse_unstorable(text)
-        return body
+        return loads(raw)
 
 
 class Text(serializers.CharField):

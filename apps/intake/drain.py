@@ -1,0 +1,123 @@
+"""Applies what was told: one transaction an event, the account locked first, tries counted where a kill leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+import structlog
+from django.db import connection, transaction
+
+from apps.crm.fields import Unreadable
+from apps.crm.models import Account
+from apps.intake.doors import DOORS
+from apps.intake.doors.reading import read_body
+from apps.intake.events import TRIES
+from apps.intake.facts import Context, Fact, Ignored
+from apps.intake.matching import NotFound
+from apps.intake.models import Event
+from apps.playbooks.engine import run
+from apps.playbooks.registry import PLAYBOOKS
+
+BATCH = 100
+
+log = structlog.get_logger(__name__)
+
+
+class _Taken(Exception):
+    """Somebody else settled the event, or made its account known, while it was applied: nothing was written."""
+
+
+def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+    """Apply the events that are due, then run the playbooks of their accounts; how many were tried.
+
+    An event that fails holds up no other and is tried again later. ``enough`` is asked before each.
+    """
+    tried = 0
+    while batch := list(Event.objects.due(now).select_related("account")[:BATCH]):
+        touched = set()
+        for event in batch:
+            if enough():
+                break
+            if event.claim(now=now):
+                tried += 1
+                if account := apply(event, now=now):
+                    touched.add(account)
+        if touched:
+            run([*PLAYBOOKS], now=now, of=touched)
+        if enough():
+            break
+    return tried
+
+
+def apply(event: Event, *, now: datetime) -> int | None:
+    """Apply one event that was claimed; the id of the account it changed, if it did. Never raises for the event."""
+    if event.tries > TRIES:
+        event.settle(Event.State.GIVEN_UP, "The worker died each time it was tried.", now=now)
+        return None
+    try:
+        with transaction.atomic():
+            return _apply(event, now)
+    except NotFound as nobody:
+        _wait(event, nobody, now)
+    except Unreadable as bad:
+        event.settle(Event.State.FAILED, bad.sentence, now=now)
+    except Ignored as nothing:
+        event.settle(Event.State.IGNORED, nothing.sentence, now=now)
+    except _Taken:
+        pass
+    except Exception as error:
+        if not connection.is_usable():
+            raise
+        log.warning("event_failed", event=event.pk, tries=event.tries, exc_info=error)
+        event.fail(f"{type(error).__name__}: {error}"[:500].replace("\x00", ""), now=now)
+    return None
+
+
+def _facts(event: Event) -> list[Fact]:
+    if not event.body:
+        raise (
+            Ignored("It is too old: its body was blanked.")
+            if event.done_at
+            else Unreadable("The body is empty.")
+        )
+    return DOORS[event.provider].read(event.type, read_body(bytes(event.body)), event.received_at)
+
+
+def _apply(event: Event, now: datetime) -> int | None:
+    context = Context(f"{event.provider}:{event.external_id}"[:300], f"event:{event.pk}", now)
+    said, account = [], None
+    for fact in _facts(event):
+        found = event.account or fact.account(context)
+        found.lock()
+        account = Account.objects.get(pk=found.pk)
+        said.append(fact.apply(account, context))
+        if answered := list(fact.answers(account)):
+            _hold(*answered)
+            Event.objects.waiting_for(*answered).again(now=now)
+    if not event.settle(Event.State.DONE, " ".join(filter(None, said)), now=now, account=account, subject=""):
+        raise _Taken
+    return account.pk if account else None
+
+
+def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
+    """Let it wait for a person, unless its account became known at this very moment."""
+    with suppress(_Taken), transaction.atomic():
+        _hold(nobody.subject)
+        context = Context("", "", now)
+        try:
+            for fact in _facts(event):
+                fact.account(context)
+        except NotFound as still:
+            event.settle(still.state, still.sentence, now=now, subject=still.subject[:400])
+        else:
+            # Found after all: due again at once, this try not counted.
+            Event.objects.filter(pk=event.pk, tries=event.tries).update(tries=event.tries - 1, due_at=now)
+
+
+def _hold(*subjects: str) -> None:
+    """Until the end of the transaction nobody else gives up looking for these, or finds them."""
+    with connection.cursor() as cursor:
+        for subject in sorted(subjects):
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"event:{subject}"])

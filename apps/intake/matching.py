@@ -1,0 +1,64 @@
+"""Whose account it is about: the customer's id, then a contact's address, then the domain. Never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from apps.crm.models import Account
+from apps.intake.mailboxes import MAILBOXES
+
+
+class NotFound(Exception):
+    """No account, or more than one; ``subject`` is what it was looked for by."""
+
+    state = "unmatched"
+
+    def __init__(self, subject: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.subject, self.sentence = subject, sentence
+
+
+class Ambiguous(NotFound):
+    state = "ambiguous"
+
+
+@dataclass(frozen=True)
+class Who:
+    """What a message says of the account it is about; whatever it does not say is empty."""
+
+    external_id: str = ""
+    customer: str = ""
+    email: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What a person who links the message to an account says of that account, too."""
+        named = (("account", self.external_id), ("customer", self.customer), ("email", self.email))
+        return next((f"{kind}:{value}" for kind, value in named if value), "")
+
+    def account(self) -> Account:
+        """The account, unlocked. Raises ``NotFound``, or ``Ambiguous`` where two are meant."""
+        for what, rows in self._ways():
+            found = list(rows.distinct()[:2])
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise Ambiguous(self.subject, f"More than one account has {what}.")
+        if not self.subject:
+            raise NotFound("", "It says nothing of whose account it is about.")
+        raise NotFound(self.subject, f"No account is known for {self.subject.partition(':')[2]}.")
+
+    def _ways(self) -> Iterator[tuple[str, Any]]:
+        if self.external_id:
+            # Whoever names an account means that one or none.
+            yield self.external_id, Account.objects.filter(external_id=self.external_id)
+            return
+        if self.customer:
+            yield self.customer, Account.objects.filter(stripe_customer_id=self.customer)
+        if self.email:
+            yield f"the contact {self.email}", Account.objects.filter(contacts__email=self.email)
+            domain = self.email.rpartition("@")[2]
+            if domain not in MAILBOXES:
+                yield f"the domain {domain}", Account.objects.filter(domain=domain)
