@@ -48,7 +48,11 @@ def by_stripe(body: bytes, secret: str = SECRET, at: datetime | None = None) -> 
 
 def by_shopify(body: bytes, secret: str = SECRET, at: datetime | None = None) -> dict[str, str]:
     right = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
-    return {"X-Shopify-Hmac-SHA256": right, "X-Shopify-Webhook-Id": "hook-1", "X-Shopify-Topic": "orders/paid"}
+    return {
+        "X-Shopify-Hmac-SHA256": right,
+        "X-Shopify-Webhook-Id": "hook-1",
+        "X-Shopify-Topic": "orders/paid",
+    }
 
 
 def by_standard(body: bytes, secret: str = SECRET, at: datetime | None = None) -> dict[str, str]:

@@ -10,7 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from apps.crm.fields import Unreadable
-from apps.crm.models import Account
+from apps.crm.models import Account, Contact
 from apps.intake.doors import DOORS
 from apps.intake.doors.reading import read_body
 from apps.intake.events import TRIES
@@ -51,6 +51,26 @@ def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> i
     return tried
 
 
+def link(event: Event, account: Account, *, now: datetime) -> int:
+    """Say whose an event is that found nobody; how many are applied anew, it and others like it.
+
+    What it was looked for by is kept on the account, where it has room, so that the next finds it by itself.
+    """
+    kind, _, value = event.subject.partition(":")
+    with transaction.atomic():
+        account.lock()
+        if kind == "email":
+            Contact.objects.get_or_create(account=account, email=value)
+        elif kind == "customer":
+            Account.objects.filter(pk=account.pk, stripe_customer_id=None).update(stripe_customer_id=value)
+        mine = Event.objects.filter(pk=event.pk, state__in=Event.FOR_A_PERSON)
+        mine.update(account=account)
+        alike = (
+            Event.objects.waiting_for(event.subject).exclude(pk=event.pk) if event.subject else mine.none()
+        )
+        return int(mine.again(now=now) + alike.again(now=now))
+
+
 def apply(event: Event, *, now: datetime) -> int | None:
     """Apply one event that was claimed; the id of the account it changed, if it did. Never raises for the event."""
     if event.tries > TRIES:
@@ -70,7 +90,7 @@ def apply(event: Event, *, now: datetime) -> int | None:
     except Exception as error:
         if not connection.is_usable():
             raise
-        log.warning("event_failed", event=event.pk, tries=event.tries, exc_info=error)
+        log.warning("event_failed", kept=event.pk, tries=event.tries, exc_info=error)
         event.fail(f"{type(error).__name__}: {error}"[:500].replace("\x00", ""), now=now)
     return None
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
-from apps.crm.models import Account, Bill, Call, Contact, Policy, Purchase, Signal, User
+from apps.crm.models import Account, Bill, Call, Policy, Purchase, Signal, User
 from apps.crm.models.bill import ReportedBill
 from apps.crm.models.call import Told as CallTold
 from apps.crm.models.moving import MoveError
@@ -358,12 +358,3 @@ class Inbound(_About):
         account.heard("last_reply_at", self.at)
         said = _engaged(account, "email", context, {Stage.INITIATED: Stage.ENGAGED_EMAIL})
         return _sentence("The reply was noted.", said)
-
-
-def link(account: Account, subject: str) -> None:
-    """Remember what a person said whose this is, so that the next of its kind finds the account by itself."""
-    kind, _, value = subject.partition(":")
-    if kind == "email":
-        Contact.objects.get_or_create(account=account, email=value)
-    if kind == "customer" and not account.stripe_customer_id:
-        Account.objects.filter(pk=account.pk).update(stripe_customer_id=value)
