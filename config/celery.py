@@ -20,7 +20,11 @@ app.conf.beat_schedule = {
     "heartbeat": {"task": "config.celery.heartbeat", "schedule": 15.0, "options": {"expires": 14}},
     "playbooks-tick": {"task": "apps.playbooks.jobs.tick", "schedule": 60.0, "options": {"expires": 55}},
     "events": {"task": "apps.intake.jobs.drain", "schedule": 3.0, "options": {"expires": 3}},
-    "old-bodies": {"task": "apps.intake.jobs.forget_bodies", "schedule": 3600.0, "options": {"expires": 3000}},
+    "old-bodies": {
+        "task": "apps.intake.jobs.forget_bodies",
+        "schedule": 3600.0,
+        "options": {"expires": 3000},
+    },
     "imports": {"task": "apps.intake.jobs.run_import", "schedule": 5.0, "options": {"expires": 4}},
 }
 
