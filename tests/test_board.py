@@ -43,14 +43,14 @@ def lanes(text):
             "sum": re.search(r'class="lane-sum">([^<]*)<', lane)[1],
             "full": "data-full" in lane,
             "folded": "data-folded" in lane,
-            "cards": [int(pk) for pk in re.findall(r'<li class="card" id="account-(\d+)"', lane)],
+            "cards": [int(pk) for pk in re.findall(r'<li class="card" id="a(\d+)"', lane)],
             "more": re.search(r'hx-get="([^"]*)"', lane),
         }
     return found
 
 
 def card(text, of):
-    return text.partition(f'id="account-{of.pk}"')[2].partition("</li>")[0]
+    return text.partition(f'id="a{of.pk}"')[2].partition("</li>")[0]
 
 
 def shown(client, query=""):
@@ -139,7 +139,7 @@ def test_the_rest_of_a_lane_comes_in_parts_each_account_once(client, dan):
     assert len(found) == LANE_SIZE
     part = client.get(lane["more"][1].replace("&amp;", "&")).text
     for size in (LANE_SIZE, 3):
-        more = [int(pk) for pk in re.findall(r'<li class="card" id="account-(\d+)"', part)]
+        more = [int(pk) for pk in re.findall(r'<li class="card" id="a(\d+)"', part)]
         assert len(more) == size
         found += more
         link = re.search(r'hx-get="([^"]*)"', part)
@@ -198,15 +198,15 @@ def test_a_card_says_what_wants_a_person_and_how_long_it_stands(client, dan):
     words = card(text, here)
     for expected in [
         "&lt;b&gt;Fjord&lt;/b&gt;",
-        "· −3 d</span><b>$1,450</b>",
-        '<span class="bad">42 d here, 28 over</span><i>Dan Roe</i>',
-        '<span class="chip bad">Alert</span><span class="chip bad">Task overdue</span>',
-        f'<span class="chip info">Call {call_day.day} {call_day:%b}',
-        '<span class="chip" title="AE">+1</span>',
+        "· −3 d</b><b>$1,450</b>",
+        '<b class="bad">42 d here, 28 over</b><i>Dan Roe</i>',
+        '<i class="chip bad">Alert</i><i class="chip bad">Task overdue</i>',
+        f'<i class="chip info">Call {call_day.day} {call_day:%b}',
+        '<i class="chip" title="AE">+1</i>',
     ]:
         assert expected in words
-    assert '<span class="chip accent">New</span>' in card(text, fresh)
-    assert '<span class="wait">8 d here, 1 over</span>' in card(text, warned)
+    assert '<i class="chip accent">New</i>' in card(text, fresh)
+    assert '<b class="wait">8 d here, 1 over</b>' in card(text, warned)
 
 
 def test_the_rules_answer_every_standing_as_the_pipeline_itself_does(client, dan):

@@ -154,6 +154,8 @@ class QueryFilter(django_filters.FilterSet):
         """The filters that are on, in the order of the filter bar."""
         found = []
         for name, value in self.form.cleaned_data.items():
+            if not value:
+                continue
             words = dict(getattr(self.form.fields[name], "choices", ()))
             for one in value if isinstance(value, list) else [value]:
                 if one:

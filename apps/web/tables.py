@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from markupsafe import escape
+
 from apps.crm.models import AccountLabel, Call
 from apps.crm.models.account import PaymentRisk, first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
@@ -19,7 +21,7 @@ LABELS_SHOWN = 2
 
 
 class Column(NamedTuple):
-    """A column of the list: its key is also the name of the macro that draws its cell."""
+    """A column of the list; the template draws its cell by its key."""
 
     key: str
     label: str
@@ -43,6 +45,7 @@ COLUMNS: dict[str, Column] = {
     )
 }
 DEFAULT_COLUMNS = tuple(COLUMNS.values())
+DEFAULT_KEYS = tuple(COLUMNS)
 
 # The facts a row is made of, read as dicts: instances would cost three times as much.
 FACTS = (
@@ -76,6 +79,10 @@ class Word(NamedTuple):
     text: str
     meaning: str = ""
 
+    def __html__(self) -> str:
+        """How a template shows it."""
+        return f'<b class="{self.meaning}">{escape(self.text)}</b>' if self.meaning else escape(self.text)
+
 
 NOTHING = Word("")
 
@@ -101,7 +108,7 @@ class Row:
     task: Word
     notes: str
     users: str
-    labels: tuple[str, ...]
+    labels: str
     more_labels: str
 
 
@@ -149,7 +156,7 @@ def _row(
         task=_due(fact["next_task_on"], numbers.today),
         notes=_count(fact["notes_count"]),
         users=_count(fact["users_count"]),
-        labels=tuple(labels[:LABELS_SHOWN]),
+        labels=", ".join(labels[:LABELS_SHOWN]),
         more_labels=", ".join(labels[LABELS_SHOWN:]),
     )
 

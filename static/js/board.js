@@ -7,7 +7,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const laneOf = (stage) => document.getElementById(`lane-${stage}`);
 const listOf = (stage) => document.getElementById(`cards-${stage}`);
 const stageOf = (card) => card.closest(".lane").dataset.stage;
-const nameOf = (card) => card.querySelector(".name").textContent;
+const nameOf = (card) => card.firstElementChild.textContent;
 const folded = (lane) => "folded" in lane.dataset;
 const cardsIn = (within) => [...within.querySelectorAll(".card")];
 const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
@@ -31,7 +31,7 @@ function answersFor(card) {
 
 // Cards by renewal, those without one last, then by id: the order of the server.
 
-const rank = (card) => [card.dataset.renews || "9999-99-99", Number(card.id.slice("account-".length))];
+const rank = (card) => [card.dataset.renews || "9999-99-99", Number(card.id.slice(1))];
 
 function before(one, other) {
   const [day, number] = rank(one);
@@ -152,7 +152,7 @@ document.addEventListener("changes", ({ detail: { accounts, all } }) => {
   const touched = new Set();
   for (const { id, stage } of accounts) {
     touched.add(stage);
-    const card = board.querySelector(`#account-${id}`);
+    const card = board.querySelector(`#a${id}`);
     if (card) touched.add(stageOf(card));
   }
   catchUp(...lanes.filter((stage) => all || touched.has(stage)));
@@ -188,9 +188,12 @@ function tidy() {
     if (newer) seen.set(card.id, card);
   }
   hold();
-  if (mayMove) bindLists();
+  if (mayMove) {
+    bindLists();
+    addMenus();
+  }
   if (focused && document.activeElement === document.body) {
-    document.getElementById(focused)?.querySelector(".name").focus({ preventScroll: true });
+    document.getElementById(focused)?.firstElementChild.focus({ preventScroll: true });
   }
 }
 
@@ -269,7 +272,7 @@ async function move(card, stage, dropped = null) {
     if (reason === null || !card.isConnected) return;
   }
   const start = dropped ?? card.getBoundingClientRect();
-  const url = `${new URL(card.querySelector(".name").href).pathname}move/`;
+  const url = `${new URL(card.firstElementChild.href).pathname}move/`;
   send(card, url, { to: stage, version: card.dataset.version, reason }, stage);
   fly(card, start);
 }
@@ -410,6 +413,19 @@ document.addEventListener("keydown", (event) => {
 
 const menu = document.getElementById("moves");
 
+const opener = Object.assign(document.createElement("button"), { type: "button", className: "moves" });
+opener.setAttribute("aria-haspopup", "menu");
+
+/** Give each card its button: put in here, it need not be sent with every card. */
+function addMenus() {
+  for (const card of cardsIn(board)) {
+    if (card.querySelector(".moves")) continue;
+    const button = opener.cloneNode();
+    button.ariaLabel = `Move ${nameOf(card)}`;
+    card.firstElementChild.after(button);
+  }
+}
+
 function openMenu(card) {
   if (!mayMove || card.ariaBusy === "true") return;
   menu.replaceChildren(...[...answersFor(card)].map(([stage, answer]) => entry(card, stage, answer)));
@@ -434,7 +450,7 @@ function entry(card, stage, answer) {
   else {
     button.addEventListener("click", () => {
       menu.hidePopover();
-      card.querySelector(".name").focus({ preventScroll: true });
+      card.firstElementChild.focus({ preventScroll: true });
       move(card, stage);
     });
   }
@@ -472,7 +488,7 @@ board.addEventListener("keydown", (event) => {
   const ways = { ArrowUp: [beside, -1], ArrowDown: [beside, 1], ArrowLeft: [across, -1], ArrowRight: [across, 1] };
   const [way, step] = ways[event.key] ?? [];
   if (event.key === "m") openMenu(card);
-  else if (way) way(card, step)?.querySelector(".name").focus();
+  else if (way) way(card, step)?.firstElementChild.focus();
   else return;
   event.preventDefault();
 });
@@ -495,10 +511,13 @@ document.addEventListener("toast", ({ detail }) => {
   const { url, values } = detail.undo ?? {};
   if (!url) return;
   detail.undo = () => {
-    const card = board.querySelector(`#account-${url.split("/")[2]}`);
+    const card = board.querySelector(`#a${url.split("/")[2]}`);
     if (card) send(card, url, values, stageOf(card));
     else inTurn(() => ask("POST", url, { values: { ...values, from: "board", shown: shown() } }));
   };
 }, { capture: true });
 
-if (mayMove) bindLists();
+if (mayMove) {
+  bindLists();
+  addMenus();
+}

@@ -2,7 +2,7 @@
 
 import "./account.js";
 
-const LINKS = "#rows > tr th a, #board .card a.name";
+const LINKS = "#rows > tr th a, #board .card > a";
 const links = () => [...document.querySelectorAll(LINKS)];
 const idOf = (path) => /^\/accounts\/(\d+)\/$/.exec(path)?.[1];
 const behind = document.getElementById("board") ? "board" : document.getElementById("scroller") ? "list" : "";

@@ -163,14 +163,14 @@ def test_a_held_key_opens_the_full_page_elsewhere_and_a_click_outside_closes(thr
 
 def test_a_card_opens_over_the_board_and_its_move_shows_there(three):
     three.goto("/board/")
-    three.locator(".card .name", has_text="Amber").click()
+    three.locator(".card > a", has_text="Amber").click()
     expect(over(three).locator("h1")).to_have_text("Amber")
     over(three).locator(".next > form .primary").click()
     expect(three.locator("#lane-initiated .card", has_text="Amber")).to_have_count(1)
     expect(three.locator("#lane-new .card")).to_have_count(2)
     three.keyboard.press("Escape")
     expect(over(three)).to_have_count(0)
-    expect(three.locator(".card .name", has_text="Amber")).to_be_focused()
+    expect(three.locator(".card > a", has_text="Amber")).to_be_focused()
 
 
 def test_the_second_editor_chooses_between_both_values(amber):

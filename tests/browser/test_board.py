@@ -56,7 +56,7 @@ def open_board(browser, live_server, settings, login):
 
 
 def card(page, of):
-    return page.locator(f"#account-{of.pk}")
+    return page.locator(f"#a{of.pk}")
 
 
 def grab(page, of, to):
@@ -112,7 +112,7 @@ def assert_true(page):
         here, lane = list(Account.objects.filter(stage=stage).order_by("renewal_on", "pk")), lanes[stage]
         assert lane["count"] == str(len(here)), stage.label
         if not lane["folded"]:
-            assert lane["cards"] == [[f"account-{it.pk}", it.version] for it in here], stage.label
+            assert lane["cards"] == [[f"a{it.pk}", it.version] for it in here], stage.label
         if stage not in CLOSED:
             forecast = sum(it.forecast or 0 for it in here)
             assert lane["sum"] == (f"${forecast:,.0f}" if forecast else ""), stage.label
@@ -191,7 +191,7 @@ def test_quick_drags_on_a_slow_line_are_answered_in_turn_and_all_stay(open_board
     slow_line(page)
     drag(page, one, Stage.INITIATED)
     drag(page, two, Stage.CALL_BOOKED)
-    expect(page.locator(f"#cards-{Stage.CALL_BOOKED} #account-{two.pk}[aria-busy]")).to_have_count(1)
+    expect(page.locator(f"#cards-{Stage.CALL_BOOKED} #a{two.pk}[aria-busy]")).to_have_count(1)
     # The answer to the first arrives while the third is in hand.
     grab(page, three, Stage.INITIATED)
     page.wait_for_timeout(1000)
@@ -214,7 +214,7 @@ def test_a_card_in_hand_stays_in_hand_while_its_lane_changes_and_is_drawn_true_o
     two.move(Stage.CALL_BOOKED, by=user(first_name="Mina"), now=timezone.now(), cause="list")
     page.wait_for_timeout(1200)
     expect(page.locator(".in-hand")).to_have_count(1)
-    expect(page.locator(f"#cards-{Stage.NEW} #account-{two.pk}")).to_have_count(1)
+    expect(page.locator(f"#cards-{Stage.NEW} #a{two.pk}")).to_have_count(1)
     page.mouse.up()
     said(page, "Mina moved it to “3b. Engaged — Call Booked” first.")
     assert_true(page)
@@ -257,7 +257,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_drawn_true(open_board, d
     page.route("**/move/**", lose)
     drag(page, here, Stage.INITIATED)
     said(page, "No answer from the server.")
-    expect(page.locator(f"#cards-{Stage.INITIATED} #account-{here.pk}")).to_have_count(1)
+    expect(page.locator(f"#cards-{Stage.INITIATED} #a{here.pk}")).to_have_count(1)
     assert stages(here) == [Stage.NEW, Stage.INITIATED]
     assert_true(page)
 
@@ -269,7 +269,7 @@ def test_an_answer_that_is_none_puts_the_card_back(open_board, dan, status, word
     page.route("**/move/**", lambda route: route.fulfill(status=status, body="<p>No</p>"))
     drag(page, here, Stage.INITIATED)
     said(page, words)
-    expect(page.locator(f"#cards-{Stage.NEW} #account-{here.pk}")).to_have_count(1)
+    expect(page.locator(f"#cards-{Stage.NEW} #a{here.pk}")).to_have_count(1)
     assert_true(page)
     assert stages(here) == [Stage.NEW]
 
@@ -289,10 +289,10 @@ def test_the_menu_moves_by_keyboard_alone_and_says_what_is_refused(open_board, d
     first, second = account(Stage.NEW), account(Stage.NEW)
     account(Stage.INITIATED)
     page = open_board(dan)
-    card(page, first).locator(".name").focus()
+    card(page, first).locator("> a").focus()
     for key in ("ArrowRight", "ArrowLeft", "ArrowDown"):
         page.keyboard.press(key)
-    expect(card(page, second).locator(".name")).to_be_focused()
+    expect(card(page, second).locator("> a")).to_be_focused()
     page.keyboard.press("m")
     menu = page.get_by_role("menu", name="Move to")
     expect(menu.get_by_role("menuitem").first).to_be_focused()
@@ -301,7 +301,7 @@ def test_the_menu_moves_by_keyboard_alone_and_says_what_is_refused(open_board, d
     page.keyboard.type("3b")
     page.keyboard.press("Enter")
     said(page, "moved to “3b. Engaged — Call Booked”")
-    expect(card(page, second).locator(".name")).to_be_focused()
+    expect(card(page, second).locator("> a")).to_be_focused()
     assert stages(second) == [Stage.NEW, Stage.CALL_BOOKED]
     assert_true(page)
 

@@ -7,9 +7,9 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from typing import Any
+from datetime import date, datetime
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -38,11 +38,29 @@ from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers, Policy
 from apps.web import display
 from apps.web.rights import SignedIn
+from apps.web.tables import Word
 
 BY_RENEWAL = Order("renewal", SORTS["renewal"])
 # However far somebody scrolled, a move draws no more cards of a lane than this.
 MOST_REDRAWN = 500
 SHOWN_BADGES = 3
+
+
+class Card(NamedTuple):
+    """A card of the board, ready to be shown."""
+
+    pk: int
+    version: int
+    standing: str
+    engaged_on: str
+    name: str
+    renews: str
+    renewal: Word
+    here: Word
+    forecast: str
+    owner: str
+    badges: list[Word]
+    further: list[Word]
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Lane:
     forecast: str
     limit: int | None
     full: bool
-    cards: list[dict[str, Any]] | None
+    cards: list[Card] | None
     more: str
     query: str
     drawn: int
@@ -127,7 +145,7 @@ class Board:
         rows = [Row(**{name: row[name] for name in COLUMNS}) for row in found.rows]
         return Lane(stage, "", "", "", None, False, self._cards(rows), found.next, self.query, self.drawn)
 
-    def _cards(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    def _cards(self, rows: Iterable[Row]) -> list[Card]:
         return [_card(row, self.numbers, self.filter.people, self.user.looked_at) for row in rows]
 
     @staticmethod
@@ -135,55 +153,56 @@ class Board:
         return cursor_after(BY_RENEWAL, row.renewal_on, row.pk)
 
 
-def _card(
-    row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None
-) -> dict[str, Any]:
+def _card(row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None) -> Card:
     """A card as strings: nothing is left for the template to work out."""
-    stage, today = Stage(row.stage), numbers.today
-    words, tone = _time_here(stage, display.days_since(row.stage_since, numbers.now))
-    badges = [badge for badge in _badges(row, numbers, looked_at) if badge]
-    return {
-        "pk": row.pk,
-        "version": row.version,
-        "standing": standing(row),
-        "engaged_on": row.engaged_at.date().isoformat() if row.engaged_at and GUARDS[stage] else "",
-        "name": row.name,
-        "renews": row.renewal_on.isoformat() if row.renewal_on else "",
-        "renewal": display.day(row.renewal_on, today),
-        "away": display.away_short(row.renewal_on, today),
-        "overdue": row.renewal_on is not None and row.renewal_on < today,
-        "here": words,
-        "tone": tone,
-        "forecast": display.money(row.forecast),
-        "owner": people.get(row.owner_id, "") if row.owner_id else "",
-        "badges": badges[:SHOWN_BADGES],
-        "further": badges[SHOWN_BADGES:],
-    }
+    stage = Stage(row.stage)
+    badges = [*_badges(row, numbers, looked_at)]
+    return Card(
+        pk=row.pk,
+        version=row.version,
+        standing=standing(row),
+        engaged_on=row.engaged_at.date().isoformat() if row.engaged_at and GUARDS[stage] else "",
+        name=row.name,
+        renews=row.renewal_on.isoformat() if row.renewal_on else "",
+        renewal=_renewal(row.renewal_on, numbers.today),
+        here=_time_here(stage, display.days_since(row.stage_since, numbers.now)),
+        forecast=display.money(row.forecast),
+        owner=people.get(row.owner_id, "") if row.owner_id else "",
+        badges=badges[:SHOWN_BADGES],
+        further=badges[SHOWN_BADGES:],
+    )
 
 
-def _time_here(stage: Stage, days: int) -> tuple[str, str]:
-    """How long an account stands at its stage, in words, and how bad that is: past its limit, or past twice that."""
+@lru_cache(maxsize=2048)
+def _renewal(on: date | None, today: date) -> Word:
+    if on is None:
+        return Word("No renewal")
+    return Word(f"{display.day(on, today)} · {display.away_short(on, today)}", "bad" if on < today else "")
+
+
+def _time_here(stage: Stage, days: int) -> Word:
+    """How long an account stands at its stage, and how bad that is: past its limit, or past twice that."""
     most = TOO_LONG_AFTER.get(stage)
     if most is None or days <= most:
-        return f"{days} d here", ""
-    return f"{days} d here, {days - most} over", "bad" if days > 2 * most else "wait"
+        return Word(f"{days} d here")
+    return Word(f"{days} d here, {days - most} over", "bad" if days > 2 * most else "wait")
 
 
-def _badges(row: Row, numbers: Numbers, looked_at: datetime | None) -> Iterator[tuple[str, str]]:
+def _badges(row: Row, numbers: Numbers, looked_at: datetime | None) -> Iterator[Word]:
     """The small words on a card, each with its meaning; what wants a person first."""
     today = numbers.today
     if row.open_alerts:
-        yield (f"{row.open_alerts} alerts" if row.open_alerts > 1 else "Alert", "bad")
+        yield Word(f"{row.open_alerts} alerts" if row.open_alerts > 1 else "Alert", "bad")
     if row.next_task_on and row.next_task_on < today:
-        yield ("Task overdue", "bad")
+        yield Word("Task overdue", "bad")
     if row.call_at:
-        yield (f"Call {display.day(numbers.day_of(row.call_at), today)}", "info")
+        yield Word(f"Call {display.day(numbers.day_of(row.call_at), today)}", "info")
     if looked_at and row.entered_at and row.entered_at > looked_at:
-        yield ("New", "accent")
+        yield Word("New", "accent")
     if row.stage != Stage.PAID_CALL and (row.engaged_via == "purchase" or row.stage_before_paid_call):
-        yield ("Paid call", "accent")
+        yield Word("Paid call", "accent")
     if row.sales_contact_kind:
-        yield (row.sales_contact_kind, "")
+        yield Word(row.sales_contact_kind)
 
 
 @require_safe
@@ -207,9 +226,9 @@ def board_column(request: SignedIn, stage: str) -> HttpResponse:
     """One lane; with ``after`` only the cards below those already shown, to be put at its end."""
     here, asked = _stage(stage), Board(request, timezone.now())
     if cursor := request.GET.get("after", ""):
-        return HttpResponse(_drawn("cards", asked.after(here, cursor), asked.user.may("move")))
+        return HttpResponse(_drawn("cards", asked.after(here, cursor)))
     lane = asked.lanes({here: LANE_SIZE}, [here])[0]
-    return HttpResponse(_drawn("lane", lane, asked.user.may("move")))
+    return HttpResponse(_drawn("lane", lane))
 
 
 @require_safe
@@ -234,7 +253,7 @@ def board_parts(request: SignedIn, account: Account, *, now: datetime, moved: St
     stages = [stage for stage in STAGES if stage in touched]
     asked = Board(request, now)
     lanes = asked.lanes({stage: shown[stage] for stage in stages if shown.get(stage)}, stages)
-    return _drawn("parts", lanes, asked.user.may("move"))
+    return _drawn("parts", lanes)
 
 
 def _shown(text: str) -> dict[str, int]:

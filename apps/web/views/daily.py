@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -84,6 +84,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
             "piles": _pile_links(request, found),
+            "columns": tables.DEFAULT_COLUMNS,
             "chips": _chips(request, asked),
             "sorts": _sort_links(request, asked),
             "kinds": Note.Kind.choices,
@@ -114,21 +115,21 @@ def changed(request: SignedIn) -> HttpResponse:
     """The rows of ``?ids=`` and the counts above them, drawn anew: what others have changed meanwhile."""
     given = request.GET.get("ids", "").split(",")[:CHANGED_AT_ONCE]
     ids = [int(pk) for pk in given if pk.isascii() and pk.isdigit() and len(pk) < 19]
-    return HttpResponse(_parts(request, ids, Policy.at(timezone.now())))
+    numbers = Policy.at(timezone.now())
+    return HttpResponse(_parts(request, ids, numbers, counts(piles(numbers, request.user))))
 
 
 def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
-    """One row of the list drawn anew, and the counts above."""
-    return _parts(request, [account.pk], Policy.at(now))
+    """One row of the list drawn anew. The counts above follow with what others have changed."""
+    return _parts(request, [account.pk], Policy.at(now), {})
 
 
-def _parts(request: SignedIn, ids: list[int], numbers: Numbers) -> str:
+def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[str, int]) -> str:
     facts = Account.objects.filter(pk__in=ids).values(*tables.FACTS)
-    found = counts(piles(numbers, request.user))
     context = {
         "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from),
-        "columns": tables.DEFAULT_COLUMNS,
-        "piles": [(pile, count_text(found[pile.key])) for pile in PILES],
+        "keys": tables.DEFAULT_KEYS,
+        "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
     }
     return render_to_string("web/_row_parts.html", context, request)
 
@@ -142,7 +143,7 @@ def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str
     found = page(asked.qs.values(*tables.FACTS), asked.order, cursor=request.GET.get("cursor", ""))
     return {
         "rows": tables.rows_of(found.rows, numbers, asked.people, request.user.looked_from),
-        "columns": tables.DEFAULT_COLUMNS,
+        "keys": tables.DEFAULT_KEYS,
         "next": _query(request, cursor=found.next) if found.next else "",
         "notice": found.notice,
         "numbers": numbers,
