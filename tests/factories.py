@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from apps.crm.models import Account, StageTransition, User
+from apps.crm.models import Account, Call, StageTransition, User
 from apps.crm.pipeline import Stage
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -59,6 +59,14 @@ def with_facts(
     )
     made.refresh_from_db()
     return made
+
+
+def call(of: Account, kind: str = "intro", *, starts_at: datetime | None = None, **fields: Any) -> Call:
+    """A call of half an hour, over since an hour unless said otherwise."""
+    starts_at = starts_at or NOW - timedelta(hours=1, minutes=30)
+    fields.setdefault("external_id", f"call-{next(_serial)}")
+    fields.setdefault("ends_at", starts_at + timedelta(minutes=30))
+    return Call.objects.create(account=of, kind=kind, starts_at=starts_at, **fields)
 
 
 def days(number: int) -> timedelta:

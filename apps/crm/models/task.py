@@ -41,7 +41,7 @@ class Task(models.Model):
     )
     created_at = models.DateTimeField()
     cause = models.CharField(
-        max_length=120, blank=True, help_text="What made it: `playbook:<name>`, or empty."
+        max_length=120, blank=True, help_text="What made it: `playbook:<name>`, `call:<id>`, or empty."
     )
     transition = models.ForeignKey(
         "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="tasks"
@@ -72,6 +72,10 @@ class Task(models.Model):
     def finish(self, *, by: User | None, now: datetime) -> bool:
         """Tick it off; False when somebody already had."""
         return self._close(done_at=now, done_by=by)
+
+    def drop(self, *, by: User | None, now: datetime) -> bool:
+        """Close it undone, because what asked for it was taken back; False when it was done."""
+        return self._close(done_at=now, done_by=by, dropped=True)
 
     def reopen(self) -> bool:
         """Take the tick back; False when it is open already."""
