@@ -32,6 +32,7 @@ class Number:
 
 NUMBERS: dict[str, Number] = {
     "time_zone": Number("UTC", "time zone", "The team's day: what “today” means for renewals and playbooks."),
+    "booking_link": Number("", "address", "The team's link for booking a call, shown on the calls page."),
     "alert_owner": Number("", "login", "Who gets the alerts; empty: the account's owner, else the leads."),
     "outreach_after_entry_days": Number(
         7, "days", "The first outreach is due this long after an account entered.", handbook=True
@@ -81,6 +82,12 @@ NUMBERS: dict[str, Number] = {
     "scope_band_to": Number(
         500, "dollars", "Up to this forecast an account is in the segment Onboarding Lead 100-500MRR."
     ),
+    "paid_call_silence_days": Number(
+        14,
+        "days",
+        "Credits are offered this long after a missed paid call, if they stay silent.",
+        handbook=True,
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -94,6 +101,7 @@ class Numbers:
     """
 
     time_zone: str
+    booking_link: str
     alert_owner: str
     outreach_after_entry_days: int
     outreach_before_renewal_days: int
@@ -114,6 +122,7 @@ class Numbers:
     scope_credit_low: int
     scope_entry_forecast: int
     scope_band_to: int
+    paid_call_silence_days: int
     undo_minutes: int
     undo_automatic_days: int
 
@@ -175,6 +184,9 @@ class Policy(models.Model):
             raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
         if self.name == "time_zone" and self.value not in available_timezones():
             raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
+
+        if self.name == "booking_link" and self.value and not self.value.startswith("https://"):
+            raise ValidationError({"value": "The booking link is an address that begins with https://."})
 
     @classmethod
     def at(cls, now: datetime, on: date | None = None) -> Numbers:

@@ -42,6 +42,7 @@ PAGES = (
     Page("Daily", "/"),
     Page("Board", "/board/"),
     Page("Alerts", "/alerts/", counted=alerts_shown),
+    Page("Calls", "/calls/"),
     Page("Playbooks", "/playbooks/"),
     Page("Import", "/import/"),
 )

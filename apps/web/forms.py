@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from django import forms
 
-from apps.crm.models import Label, Note, User
+from apps.crm.models import Call, Label, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.pipeline import STAGES, Stage
 
@@ -151,6 +151,63 @@ class AlertAssignForm(forms.Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["assignee"].queryset = User.objects.assignable()  # type: ignore[attr-defined]
+
+
+class MarkForm(forms.Form):
+    """``seen`` is the status somebody started from; ``at`` when it was said, where Undo says it again."""
+
+    status = forms.TypedChoiceField(
+        choices=Call.Status,
+        coerce=Call.Status,
+        error_messages={
+            "required": "Say how the call went.",
+            "invalid_choice": "A call is booked, held, cancelled or a no-show.",
+        },
+    )
+    seen = forms.ChoiceField(
+        choices=Call.Status, required=False, error_messages={"invalid_choice": "No call is “%(value)s”."}
+    )
+    at = forms.DateTimeField(required=False, error_messages={"invalid": "The time is written in ISO 8601."})
+
+    def __init__(self, *args: object, now: datetime) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.now = now
+
+    def clean_at(self) -> datetime | None:
+        at: datetime | None = self.cleaned_data["at"]
+        if at is not None and at > self.now:
+            raise forms.ValidationError("Nothing is said in the future.")
+        return at
+
+
+class HostForm(forms.Form):
+    """A colleague who takes a call, or with ``off`` takes it no more."""
+
+    user = forms.ModelChoiceField(
+        User.objects.all(),
+        error_messages={
+            "required": "Say who takes the call.",
+            "invalid_choice": "There is no such colleague.",
+        },
+    )
+    off = forms.BooleanField(required=False)
+
+    def clean(self) -> dict[str, object]:
+        given = super().clean() or {}
+        user, off = given.get("user"), given.get("off")
+        if user and not off and not User.objects.assignable().filter(pk=user.pk).exists():
+            raise forms.ValidationError("A call is taken by a specialist, a lead or an admin.")
+        return given
+
+
+class RenewalForm(forms.Form):
+    next_renewal_on = forms.DateField(error_messages={"required": "Say which day it renews.", **_NO_DAY})
+    seen = forms.DateTimeField(required=False)
+
+
+class ContractForm(forms.Form):
+    contract_renewal_on = forms.DateField(error_messages={"required": "Say which day it renews.", **_NO_DAY})
+    seen = forms.DateTimeField(required=False)
 
 
 class LookedForm(forms.Form):

@@ -370,6 +370,17 @@ class Account(Movable):
             ),
             models.Index(fields=["owner", "stage"], name="account_of_owner"),
             models.Index(fields=["touched"], name="account_touched"),
+            # Two contradictions that must stay quick to rule out among many closed accounts.
+            models.Index(
+                fields=["id"],
+                name="account_engaged_in_6a",
+                condition=Q(stage=Stage.ONBOARDED_NO_ENGAGEMENT, engaged_at__isnull=False),
+            ),
+            models.Index(
+                fields=["id"],
+                name="account_churned_task",
+                condition=Q(stage=Stage.CHURNED, next_task_on__isnull=False),
+            ),
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),

@@ -23,10 +23,12 @@ from apps.crm.models.moving import MoveError
 from apps.web.display import day
 from apps.web.forms import (
     AssignForm,
+    ContractForm,
     ExtensionForm,
     HandPickForm,
     LabelForm,
     NoteEditForm,
+    RenewalForm,
     RiskForm,
     UnlabelForm,
 )
@@ -69,6 +71,16 @@ EDITS = {
         lambda by, now: {"payment_risk_by": by, "payment_risk_at": now},
     ),
     "extension": Edit("edit", "Extended", "extend", ExtensionForm, _extension),
+    "renewal": Edit(
+        "edit", "Renewal", "renewal", RenewalForm, lambda facts: f"on {facts['next_renewal_on']:%-d %b %Y}"
+    ),
+    "contract": Edit(
+        "edit",
+        "Contract renewal",
+        "contract",
+        ContractForm,
+        lambda facts: f"on {facts['contract_renewal_on']:%-d %b %Y}",
+    ),
     "hand-picked": Edit(
         "edit", "Hand-picked", "hand_pick", HandPickForm, lambda facts: facts["hand_picked"] or "no"
     ),

@@ -24,7 +24,9 @@ from apps.web.forms import LeavePaidCallForm, MoveForm, UndoForm, sentence
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import account_parts
 from apps.web.views.board import board_parts
+from apps.web.views.calls import calls_parts
 from apps.web.views.daily import list_parts
+from apps.web.views.hygiene import hygiene_parts
 from apps.web.views.theirs import quarantine_parts
 
 
@@ -42,11 +44,15 @@ class Parts(Protocol):
 PARTS: dict[str, Parts] = {
     "account": account_parts,
     "board": board_parts,
+    "calls": calls_parts,
+    "hygiene": hygiene_parts,
     "list": list_parts,
     "quarantine": quarantine_parts,
 }
+# The pages that an account slides over.
+BEHIND = {"board", "calls", "hygiene", "list"}
 # The ledger calls every list a list.
-CAUSES = {"quarantine": "list"}
+CAUSES = {"calls": "list", "hygiene": "list", "quarantine": "list"}
 
 
 def origin(request: SignedIn) -> str:
@@ -71,7 +77,7 @@ def changed(
     **toast: Any,
 ) -> HttpResponse:
     """The parts of the sender's page drawn from the database, with a toast."""
-    behind = {"list", "board"} & {request.POST.get("behind", "")} - {origin(request)}
+    behind = BEHIND & {request.POST.get("behind", "")} - {origin(request)}
     parts = "".join(
         PARTS[page](request, account, now=now, moved=moved) for page in (origin(request), *behind)
     )
