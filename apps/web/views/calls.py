@@ -58,11 +58,11 @@ class Row:
 
 
 class Group(NamedTuple):
-    """Some calls of the list under one heading; ``count`` says how many there are in all."""
+    """Some calls of the list under one heading; ``total`` says how many there are in all."""
 
     key: str
     label: str
-    count: str
+    total: str
     rows: list[Row]
     empty: str
 
@@ -72,7 +72,7 @@ class Lane(NamedTuple):
 
     key: str
     label: str
-    count: str
+    total: str
     rows: list[Row]
     more: str
 

@@ -63,7 +63,7 @@ class Section(NamedTuple):
 
     key: str
     label: str
-    count: str
+    total: str
     rows: list[Row]
     more: str
 
@@ -72,7 +72,7 @@ class Link(NamedTuple):
     """A kind as a filter: its words, how many accounts, the query string, and whether it is on."""
 
     words: str
-    count: str
+    total: str
     query: str
     on: bool
 
