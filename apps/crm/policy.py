@@ -59,6 +59,16 @@ NUMBERS: dict[str, Number] = {
     "large_invoice_times": Number(2, "times", "So does one this many times the last paid bill …"),
     "large_invoice_least": Number(500, "dollars", "… if it is at least this."),
     "large_invoice_days": Number(14, "days", "The alert comes this long before the bill is due."),
+    "sales_candidate_from": Number(
+        2000, "dollars", "With us, a forecast at or above this asks whether Sales should take over."
+    ),
+    "first_bill_forecast": Number(
+        1000, "dollars", "Above this forecast somebody checks that the first bill came through."
+    ),
+    "paid_call_silence_days": Number(
+        14, "days", "So long after a missed paid call with no word from them, credits are offered."
+    ),
+    "churn_month_days": Number(62, "days", "A month at 0 is a sign of leaving this long after it closed."),
     "scope_bills_paid": Number(3, "bills", "More paid bills than this are out of scope.", handbook=True),
     "scope_sales_forecast": Number(
         2000, "dollars", "A first payment forecast at or above this goes to Sales.", handbook=True
@@ -113,6 +123,10 @@ class Numbers:
     large_invoice_times: int
     large_invoice_least: int
     large_invoice_days: int
+    sales_candidate_from: int
+    first_bill_forecast: int
+    paid_call_silence_days: int
+    churn_month_days: int
     scope_bills_paid: int
     scope_sales_forecast: int
     scope_rolloff_days: int

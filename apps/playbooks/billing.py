@@ -1,4 +1,4 @@
-"""What the playbooks know of bills: which failed, which are large, what to say, and when an alert has had its day."""
+"""What the playbooks know of bills: which failed, are large or were the first, and who may not pay; what to say."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from django.db.models import (
     Subquery,
     When,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
 
 from apps.crm.models import Account, Bill
+from apps.crm.models.account import PaymentRisk, Plan
+from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
 from apps.playbooks.then import Row, how_far
@@ -146,3 +148,58 @@ def large_text(row: Row, numbers: Numbers) -> str:
     return (
         f"A bill of {dollars(row.amount)} is due on {row.due}. Touch base so that it is no surprise.{before}"
     )
+
+
+def first_bill_was_due(numbers: Numbers) -> Any:
+    """Open accounts that were written to and are forecast high, whose first bill fell due and is not known as paid."""
+    first = Bill.objects.filter(account=OuterRef("pk"), amount__gt=0).exclude(status=Bill.Status.VOID)
+    first = first.annotate(day=Coalesce("due_on", "period_end")).order_by("period_start", "day", "pk")
+    written_in = Q(stage__in=[stage for stage in OPEN if stage not in (Stage.NEW, Stage.PAID_CALL)])
+    was_written_to = Q(stage=Stage.PAID_CALL, stage_before_paid_call__in=OPEN) & ~Q(
+        stage_before_paid_call=Stage.NEW
+    )
+    return (
+        Account.objects.in_open_stages()
+        .filter(written_in | was_written_to | Q(last_outreach_at__isnull=False))
+        .filter(forecast__gt=numbers.first_bill_forecast, bills_paid=0)
+        .annotate(
+            bill_id=Subquery(first.values("pk")[:1]),
+            bill_name=Subquery(first.values("external_id")[:1]),
+            bill_due=Subquery(first.values("day")[:1]),
+        )
+        .filter(bill_due__lt=numbers.today)
+    )
+
+
+def why_first_bill(row: Row, numbers: Numbers) -> str:
+    far = how_far(row.bill_due, numbers.today)
+    return f"The first bill {row.bill_name} was due {row.bill_due}, {far}; forecast {dollars(row.forecast)}"
+
+
+def risk_is_stale(numbers: Numbers) -> Any:
+    """Accounts we serve at medium or high risk that nobody has confirmed since the renewal before the next one.
+
+    That renewal is a month before the next, or a year where a contract renews.
+    """
+    yearly = When(plan=Plan.ANNUAL, contract_renewal_on__isnull=False, then=_before_renewal("1 year"))
+    confirmed_on = TruncDate("payment_risk_at", tzinfo=numbers.zone)
+    return (
+        Account.objects.served()
+        .filter(payment_risk__in=(PaymentRisk.MEDIUM, PaymentRisk.HIGH))
+        .annotate(last_renewal_on=Case(yearly, default=_before_renewal("1 month")))
+        .alias(confirmed_on=confirmed_on)
+        .filter(last_renewal_on__lte=numbers.today)
+        .filter(Q(confirmed_on__isnull=True) | Q(confirmed_on__lt=F("last_renewal_on")))
+    )
+
+
+def _before_renewal(interval: str) -> Func:
+    """The day so long before the next renewal."""
+    template = f"(%(expressions)s - interval '{interval}')::date"
+    return Func(F("renewal_on"), template=template, output_field=DateField())
+
+
+def why_stale(row: Row, numbers: Numbers) -> str:
+    confirmed = numbers.day_of(row.payment_risk_at) if row.payment_risk_at else "never"
+    risk = PaymentRisk(row.payment_risk).label
+    return f"{risk} risk, last confirmed {confirmed}; renewed {row.last_renewal_on}"

@@ -1,5 +1,6 @@
 """The page docs/playbooks.md, written from the registry so that it cannot grow stale."""
 
+from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.policy import NUMBERS
 from apps.playbooks.registry import PLAYBOOKS, Playbook
 
@@ -19,20 +20,19 @@ def markdown() -> str:
 
 
 def _section(playbook: Playbook) -> str:
-    numbers = "\n".join(map(_number, playbook.numbers))
+    alert = ALERT_KINDS.get(playbook.name)
+    closes = f" The alert closes by itself {alert.closes}." if alert else ""
+    rows = "".join(map(_number, playbook.numbers))
+    numbers = f"\n| number | default | unit | |\n|---|---|---|---|\n{rows}" if rows else ""
     return f"""## {playbook.name}
 
-{playbook.says} It {playbook.then.says}: once {playbook.once.says}.
+{playbook.says} It {playbook.then.says}: once {playbook.once.says}.{closes}
 
 For {playbook.whom}.
-
-| number | default | unit | |
-|---|---|---|---|
-{numbers}
-"""
+{numbers}"""
 
 
 def _number(name: str) -> str:
     """A row of the table of the numbers a playbook depends on."""
     number = NUMBERS[name]
-    return f"| `{name}` | {number.default if number.default != '' else 'nobody'} | {number.unit} | {number.says} |"
+    return f"| `{name}` | {number.default if number.default != '' else 'nobody'} | {number.unit} | {number.says} |\n"

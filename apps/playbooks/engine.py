@@ -20,7 +20,8 @@ from django.db.models import Case, Exists, OuterRef, When
 from apps.crm.models import Account, Policy, StageTransition, User
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act, Run, Switch
-from apps.playbooks.registry import PLAYBOOKS, RENEWAL, Playbook
+from apps.playbooks.occasions import RENEWAL
+from apps.playbooks.registry import PLAYBOOKS, Playbook
 from apps.playbooks.then import Batch, Row
 
 SLICE = 5_000

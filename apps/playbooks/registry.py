@@ -10,59 +10,26 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import F, Func, OuterRef, Q, Subquery, TextField, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import Q
 
 from apps.crm import scope
-from apps.crm.models import Account, StageTransition
+from apps.crm.models import Account
 from apps.crm.pipeline import Stage, permitted
 from apps.crm.policy import NUMBERS, Numbers
-from apps.playbooks import billing
-from apps.playbooks.then import MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Then, how_far
-
-
-@dataclass(frozen=True)
-class Once:
-    """A kind of occasion: ``subject`` is the SQL that tells one of an account's occasions from the next."""
-
-    kind: str
-    says: str
-    subject: Any
-
-    @property
-    def occasion(self) -> Concat:
-        """The occasion as the acts keep it, such as ``renewal:2026-12-01``."""
-        return Concat(Value(f"{self.kind}:"), Cast(self.subject, TextField()), output_field=TextField())
-
-
-RENEWAL = Once(
-    "renewal",
-    "a renewal; a date that moves by less than 15 days is still the same one",
-    Func(F("renewal_anchor_on"), Value("YYYY-MM-DD"), function="to_char", output_field=TextField()),
+from apps.playbooks import billing, leaving, paid_calls, sales
+from apps.playbooks.occasions import (
+    ACCOUNT,
+    BILL,
+    BILL_PERIOD,
+    CALL,
+    ENTRY,
+    FIRST_BILL,
+    PURCHASE,
+    RENEWAL,
+    SIGNAL,
+    Once,
 )
-# Undoing a move out of 1 leads back into the same entry.
-ENTRY = Once(
-    "entry",
-    "an entry into the pipeline",
-    Subquery(
-        StageTransition.objects.filter(account=OuterRef("pk"), to_stage=Stage.NEW)
-        .exclude(cause__startswith="undo:")
-        .order_by("-version")
-        .values("pk")[:1]
-    ),
-)
-ACCOUNT = Once("account", "an account, ever", F("pk"))
-BILL = Once("bill", "a bill", F("bill__external_id"))
-BILL_PERIOD = Once(
-    "period",
-    "a bill period",
-    Func(
-        Coalesce("renewal_anchor_on", "due"),
-        Value("YYYY-MM-DD"),
-        function="to_char",
-        output_field=TextField(),
-    ),
-)
+from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Then, how_far
 
 
 @dataclass(frozen=True)
@@ -234,6 +201,107 @@ PLAYBOOKS: dict[str, Playbook] = {
             ),
             facts=("amount", "due", "last_paid", "last_three"),
             tend=billing.tend_large_invoices,
+        ),
+        Playbook(
+            name="sales-candidate",
+            says="An account that is with us is forecast so high that Sales may want to take it over.",
+            whom="accounts in an open stage with a forecast at or above the limit",
+            who=sales.may_be_handed_over,
+            once=ENTRY,
+            because=sales.why_candidate,
+            then=AddTask("Consider a sales handoff", due_in_days=2),
+            numbers=("sales_candidate_from",),
+            facts=("forecast",),
+        ),
+        Playbook(
+            name="first-bill-check",
+            says="A large first bill was due: see whether it came through.",
+            whom=(
+                "accounts in an open stage that were written to and are forecast above the limit, whose first bill"
+                " fell due and is not known to be paid"
+            ),
+            who=billing.first_bill_was_due,
+            once=FIRST_BILL,
+            because=billing.why_first_bill,
+            then=AddTask("Did the first bill come through?", due_in_days=1),
+            numbers=("first_bill_forecast", "time_zone"),
+            facts=("bill_id", "bill_name", "bill_due", "forecast"),
+        ),
+        Playbook(
+            name="paid-call-routing",
+            says=(
+                "A customer bought a call: say who prepares and runs it. Nobody is chased for a date; where no slot"
+                " fits, Billing issues the credit or the refund."
+            ),
+            whom="accounts in any stage, or in none, with a purchase that was not refunded",
+            who=paid_calls.bought,
+            once=PURCHASE,
+            because=paid_calls.why_bought,
+            then=AddTask(
+                paid_calls.routed,
+                due_in_days=1,
+                urgent=True,
+                to_whom=paid_calls.who_runs_it,
+                words=(
+                    "that names the AE, CSM or AM to run the call; for an account that is ours “Prioritise, and credit"
+                    " the price back”; else “Prepare the paid call”;"
+                ),
+            ),
+            numbers=(),
+            facts=paid_calls.PURCHASE_FACTS,
+        ),
+        Playbook(
+            name="paid-call-no-show",
+            says="A customer missed the call they paid for: offer another time, and credits if they stay silent.",
+            whom="accounts with a paid call marked as a no-show, and none booked or held after it",
+            who=paid_calls.missed,
+            once=CALL,
+            because=paid_calls.why_missed,
+            then=AddTask(
+                paid_calls.made_good,
+                due_in_days=2,
+                words="“Offer another time”, and after the silence “Offer credits for the missed call”,",
+            ),
+            numbers=("paid_call_silence_days", "time_zone"),
+            facts=("missed", "missed_at", "silent"),
+        ),
+        Playbook(
+            name="churn-signal",
+            says="A customer seems to be leaving: find out, and close the account as churned if they are.",
+            whom=(
+                "accounts in the pipeline but for 6d whose subscription was cancelled since they entered, or whose"
+                " last closed month came to 0 after one above 0 and not because of credit"
+            ),
+            who=leaving.signalled,
+            once=SIGNAL,
+            because=leaving.why_leaving,
+            then=RaiseAlert(leaving.leaving_text),
+            numbers=("churn_month_days", "alert_owner", "time_zone"),
+            facts=("said_at", "said_because", "month_end", "amount_before"),
+            tend=leaving.tend_churn_signals,
+        ),
+        Playbook(
+            name="payment-risk-stale",
+            says="A payment risk was last confirmed before the bill renewed: ask again.",
+            whom="accounts in an open stage, 6a or 6b at medium or high risk, not confirmed since the last renewal",
+            who=billing.risk_is_stale,
+            once=RENEWAL,
+            because=billing.why_stale,
+            then=AddTask("Still at risk?", due_in_days=3),
+            numbers=("time_zone",),
+            facts=("payment_risk", "payment_risk_at", "last_renewal_on"),
+        ),
+        Playbook(
+            name="handover-returned",
+            says="Sales turned a lead down that nobody there looks after: take the account back.",
+            whom="accounts in 6c without AE, CSM or AM that Sales disqualified since they entered",
+            who=sales.turned_down,
+            once=SIGNAL,
+            because=sales.why_turned_down,
+            then=RaiseAlert(sales.turned_down_text),
+            numbers=("alert_owner",),
+            facts=("said_at", "said_by", "said_because"),
+            tend=sales.tend_returned_handovers,
         ),
     )
 }

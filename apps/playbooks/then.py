@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Protocol
 
+from django.db import transaction
+
 from apps.crm.models import Account, Alert, Task, User
+from apps.crm.models.alert import AlertQuerySet
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 
@@ -62,6 +65,49 @@ class Then(Protocol):
     def __call__(self, batch: Batch) -> Mapping[int, int]: ...
 
 
+def _add_tasks(batch: Batch, due_in_days: int, about: Callable[[Row], dict[str, Any]]) -> None:
+    """Give everybody of the batch a task, and count it on their accounts; ``about`` says what is its own in each."""
+    numbers = batch.numbers
+    due_on = numbers.today + timedelta(days=due_in_days)
+    Task.objects.bulk_create(
+        Task(
+            account_id=row.pk,
+            due_on=due_on,
+            created_at=numbers.now,
+            cause=batch.cause,
+            **{"assignee_id": row.assignee_id} | about(row),
+        )
+        for row in batch.rows
+    )
+    Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
+
+
+@dataclass(frozen=True)
+class AddTask:
+    """Give the accounts' owners, or ``to_whom``, a task each; ``words`` says which where the title is the row's."""
+
+    title: str | Callable[[Row], str]
+    due_in_days: int
+    words: str = ""
+    urgent: bool = False
+    to_whom: Callable[[Row], int | None] = lambda row: row.assignee_id
+    to: Stage | None = None
+
+    @property
+    def says(self) -> str:
+        urgent = "an urgent task" if self.urgent else "a task"
+        days = "1 day" if self.due_in_days == 1 else f"{self.due_in_days} days"
+        return f"adds {urgent} {self.words or f'“{self.title}”'} due in {days}"
+
+    def __call__(self, batch: Batch) -> Mapping[int, int]:
+        _add_tasks(batch, self.due_in_days, self._about)
+        return {}
+
+    def _about(self, row: Row) -> dict[str, Any]:
+        title = self.title if isinstance(self.title, str) else self.title(row)
+        return {"title": title, "urgent": self.urgent, "assignee_id": self.to_whom(row)}
+
+
 @dataclass(frozen=True)
 class MoveWithTask:
     """Move the accounts, and give their owners a task each that goes away if the move is undone."""
@@ -75,24 +121,11 @@ class MoveWithTask:
         return f"moves the account to “{self.to.label}”, with a task “{self.task}” due in {self.due_in_days} days"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
-        numbers = batch.numbers
         accounts = Account.objects.filter(pk__in=[row.pk for row in batch.rows])
         moved: dict[int, int] = accounts.move_all(
-            self.to, now=numbers.now, cause=batch.cause, reasons=batch.because
+            self.to, now=batch.numbers.now, cause=batch.cause, reasons=batch.because
         )
-        Task.objects.bulk_create(
-            Task(
-                account_id=row.pk,
-                title=self.task,
-                due_on=numbers.today + timedelta(days=self.due_in_days),
-                assignee_id=row.assignee_id,
-                created_at=numbers.now,
-                cause=batch.cause,
-                transition_id=moved[row.pk],
-            )
-            for row in batch.rows
-        )
-        accounts.recount()
+        _add_tasks(batch, self.due_in_days, lambda row: {"title": self.task, "transition_id": moved[row.pk]})
         return moved
 
 
@@ -154,3 +187,12 @@ class RaiseAlert:
         )
         Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
         return {}
+
+
+def cause_gone(alerts: AlertQuerySet, resolution: str, numbers: Numbers) -> None:
+    """Close alerts by themselves, with a word on why; their accounts are locked first, as everywhere."""
+    with transaction.atomic():
+        accounts = Account.objects.filter(pk__in=set(alerts.values_list("account", flat=True))).order_by("pk")
+        if accounts.select_for_update(no_key=True).values_list("pk"):
+            alerts.update(resolved_at=numbers.now, resolution=resolution)
+            accounts.recount()

@@ -381,6 +381,11 @@ class Account(Movable):
                 name="account_churned_task",
                 condition=Q(stage=Stage.CHURNED, next_task_on__isnull=False),
             ),
+            models.Index(
+                fields=["renewal_on"],
+                name="account_at_risk",
+                condition=Q(payment_risk__in=("medium", "high")),
+            ),
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),

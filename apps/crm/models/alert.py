@@ -10,22 +10,39 @@ from django.db.models import Exists, Q
 from django.db.models.expressions import Combinable
 
 from apps.crm.models.user import User
-from apps.crm.pipeline import Stage
+from apps.crm.pipeline import STAGES, Stage
 
 
 @dataclass(frozen=True)
 class AlertKind:
-    """What a kind of alert is called, and the stages in which its cause can stand (None: any)."""
+    """What a kind of alert is called, and when one closes by itself, in words.
+
+    ``stages`` are those in which its cause can stand (None: any), ``proposes`` is the move it asks a person for.
+    """
 
     label: str
+    closes: str = "never by itself"
     stages: tuple[Stage, ...] | None = None
+    proposes: Stage | None = None
 
 
 # A kind is the name of the playbook that raises it.
 ALERT_KINDS: dict[str, AlertKind] = {
-    "missed-outreach": AlertKind("Outreach missed", stages=(Stage.NEW,)),
-    "failed-payment": AlertKind("Payment failed"),
-    "large-invoice": AlertKind("Large invoice"),
+    "missed-outreach": AlertKind("Outreach missed", "when the account leaves 1", stages=(Stage.NEW,)),
+    "failed-payment": AlertKind("Payment failed", "when the bill is paid, void or uncollectible"),
+    "large-invoice": AlertKind("Large invoice", "when the bill is paid"),
+    "churn-signal": AlertKind(
+        "Churn signal",
+        "when the account is moved to 6d, or a later period is billed above 0",
+        stages=tuple(stage for stage in STAGES if stage != Stage.CHURNED),
+        proposes=Stage.CHURNED,
+    ),
+    "handover-returned": AlertKind(
+        "Returned by Sales",
+        "when the account leaves 6c, or has an AE, CSM or AM",
+        stages=(Stage.SALES_HANDOFF,),
+        proposes=Stage.NEW,
+    ),
 }
 
 

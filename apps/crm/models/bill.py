@@ -136,6 +136,7 @@ class Bill(models.Model):
         indexes = [
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
             models.Index(fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)),
+            models.Index(fields=["period_end"], name="bill_of_nothing", condition=Q(amount=0)),
         ]
 
     def __str__(self) -> str:

@@ -135,6 +135,11 @@ class Call(models.Model):
             models.Index(fields=["account", "starts_at"], name="call_paid", condition=Q(kind="consultation")),
             models.Index(fields=["ends_at"], name="call_held", condition=Q(status="held")),
             models.Index(fields=["transition"], name="call_of_move", condition=Q(transition__isnull=False)),
+            models.Index(
+                fields=["account"],
+                name="call_paid_and_missed",
+                condition=Q(status="no_show", kind="consultation"),
+            ),
         ]
 
     def __str__(self) -> str:

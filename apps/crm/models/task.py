@@ -36,6 +36,9 @@ class Task(models.Model):
         editable=False,
         help_text="Its id where it came from.",
     )
+    urgent = models.BooleanField(
+        default=False, help_text="Shown ahead of the others: somebody has paid for it."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
     )

@@ -1,0 +1,93 @@
+"""What the playbooks know of customers who leave: they cancelled, or a month came to nothing.
+
+A bill's amount is what the period came to before credit was taken off, so a month paid out of credit is not at 0.
+Where a billing system reports it after credit, the account's own use of credit says so: then a month at 0 says nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Case, DateField, Exists, OuterRef, Q, Subquery, TextField, Value, When
+from django.db.models.functions import Cast, Coalesce, Concat, TruncDate
+
+from apps.crm.models import Account, Alert, Bill, Signal
+from apps.crm.models.alert import ALERT_KINDS
+from apps.crm.policy import Numbers
+from apps.crm.scope import dollars
+from apps.playbooks.then import Row, cause_gone
+
+_KIND = "churn-signal"
+_MADE = (Bill.Status.OPEN, Bill.Status.PAID, Bill.Status.UNCOLLECTIBLE)
+
+
+def _billed_since(day: Any) -> Exists:
+    """Whether the account at hand was billed above 0 for a period that began on a day or later."""
+    bills = Bill.objects.filter(account=OuterRef("account"), status__in=_MADE, amount__gt=0)
+    return Exists(bills.filter(period_start__gte=day))
+
+
+def signalled(numbers: Numbers) -> Any:
+    """Accounts in the pipeline that seem to leave, by their last cancellation, or else by a month at 0."""
+    entered_on = TruncDate("entered_at", tzinfo=numbers.zone)
+    since = numbers.today - timedelta(days=numbers.churn_month_days)
+    canceled = Signal.objects.filter(kind=Signal.Kind.SUBSCRIPTION_CANCELED)
+    nothing = Bill.objects.filter(amount=0, status__in=_MADE, period_end__range=(since, numbers.today))
+    # A cancellation that they took back by going on is none.
+    stands = canceled.alias(day=TruncDate("at", tzinfo=numbers.zone)).filter(account=OuterRef("pk"))
+    stands = stands.filter(Q(account__entered_at__isnull=True) | Q(at__gte=OuterRef("entered_at")))
+    stands = stands.filter(~_billed_since(OuterRef("day"))).order_by("-at", "-pk")
+    closed = Bill.objects.filter(account=OuterRef("pk"), status__in=_MADE, period_end__lte=numbers.today)
+    closed = closed.order_by("-period_end", "-pk")
+    no_credit = Q(credit_use__isnull=True) | Q(credit_use=0)
+    since_entry = Q(entered_on__isnull=True) | Q(month_end__gte=entered_on)
+    at_zero = Q(last_amount=0, amount_before__gt=0, month_end__gte=since) & no_credit & since_entry
+    return (
+        Account.objects.filter(stage__in=ALERT_KINDS[_KIND].stages or ())
+        .filter(Q(pk__in=canceled.values("account")) | Q(pk__in=nothing.values("account")))
+        .alias(entered_on=entered_on, said_pk=Subquery(stands.values("pk")[:1]))
+        .alias(month_pk=Subquery(closed.values("pk")[:1]), last_amount=Subquery(closed.values("amount")[:1]))
+        .annotate(
+            said_at=Subquery(stands.values("at")[:1]),
+            said_because=Subquery(stands.values("reason")[:1]),
+            month_end=Subquery(closed.values("period_end")[:1]),
+            amount_before=Subquery(closed.values("amount")[1:2]),
+        )
+        .annotate(
+            told=Case(
+                When(said_pk__isnull=False, then=Cast("said_pk", TextField())),
+                When(at_zero, then=Concat(Value("bill-"), Cast("month_pk", TextField()))),
+            )
+        )
+        .filter(told__isnull=False)
+    )
+
+
+def why_leaving(row: Row, numbers: Numbers) -> str:
+    if row.said_at is None:
+        return f"The month to {row.month_end} came to $0, after {dollars(row.amount_before)}"
+    because = f": {row.said_because}" if row.said_because else ""
+    return f"Cancelled the subscription on {numbers.day_of(row.said_at)}{because}"
+
+
+def leaving_text(row: Row, numbers: Numbers) -> str:
+    to = ALERT_KINDS[_KIND].proposes
+    assert to is not None
+    return f"{why_leaving(row, numbers).rstrip('.')}. Ask them, and move the account to “{to.label}” if they have left."
+
+
+def tend_churn_signals(numbers: Numbers) -> None:
+    """Close the alerts about accounts that have been billed above 0 for a later period."""
+    said = Signal.objects.annotate(
+        subject=Concat(Value("signal:"), Cast("pk", TextField())), day=TruncDate("at", tzinfo=numbers.zone)
+    )
+    month = Bill.objects.annotate(subject=Concat(Value("signal:bill-"), Cast("pk", TextField())))
+    about = {"account": OuterRef("account"), "subject": OuterRef("subject")}
+    day = Coalesce(
+        Subquery(said.filter(**about).values("day")),
+        Subquery(month.filter(**about).values("period_end")),
+        output_field=DateField(),
+    )
+    stays = Alert.objects.open().filter(kind=_KIND).alias(day=day).filter(_billed_since(OuterRef("day")))
+    cause_gone(stays, "They were billed for a later period.", numbers)
