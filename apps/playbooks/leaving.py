@@ -57,7 +57,10 @@ def signalled(numbers: Numbers) -> Any:
         .annotate(
             told=Case(
                 When(said_pk__isnull=False, then=Cast("said_pk", TextField())),
-                When(at_zero, then=Concat(Value("bill-"), Cast("month_pk", TextField()))),
+                When(
+                    at_zero,
+                    then=Concat(Value("bill-"), Cast("month_pk", TextField()), output_field=TextField()),
+                ),
             )
         )
         .filter(told__isnull=False)
@@ -80,9 +83,12 @@ def leaving_text(row: Row, numbers: Numbers) -> str:
 def tend_churn_signals(numbers: Numbers) -> None:
     """Close the alerts about accounts that have been billed above 0 for a later period."""
     said = Signal.objects.annotate(
-        subject=Concat(Value("signal:"), Cast("pk", TextField())), day=TruncDate("at", tzinfo=numbers.zone)
+        subject=Concat(Value("signal:"), Cast("pk", TextField()), output_field=TextField()),
+        day=TruncDate("at", tzinfo=numbers.zone),
     )
-    month = Bill.objects.annotate(subject=Concat(Value("signal:bill-"), Cast("pk", TextField())))
+    month = Bill.objects.annotate(
+        subject=Concat(Value("signal:bill-"), Cast("pk", TextField()), output_field=TextField())
+    )
     about = {"account": OuterRef("account"), "subject": OuterRef("subject")}
     day = Coalesce(
         Subquery(said.filter(**about).values("day")),

@@ -88,7 +88,12 @@ def missed(numbers: Numbers) -> Any:
                 When(unanswered & Q(missed_at__lt=numbers.end_of(long_ago)), then=True), default=False
             )
         )
-        .annotate(missed=Case(When(silent=True, then=Concat(number, Value(":silent"))), default=number))
+        .annotate(
+            missed=Case(
+                When(silent=True, then=Concat(number, Value(":silent"), output_field=TextField())),
+                default=number,
+            )
+        )
     )
 
 

@@ -23,11 +23,11 @@ def may_be_handed_over(numbers: Numbers) -> Any:
 
 
 def why_candidate(row: Row, numbers: Numbers) -> str:
-    return f"Forecast {dollars(row.forecast)}, at or above {dollars(numbers.sales_candidate_from)}"
+    return f"Forecast {dollars(row.forecast)}, at or above ${numbers.sales_candidate_from:,}"
 
 
 def turned_down(numbers: Numbers) -> Any:
-    """Accounts in 6c that Sales disqualified since they entered, and where nobody of Sales looks after; a row each time."""
+    """Accounts in 6c that Sales disqualified since they entered and nobody there looks after; one row each time."""
     disqualified = FilteredRelation("signals", condition=Q(signals__kind=Signal.Kind.SALES_DISQUALIFIED))
     return (
         Account.objects.filter(stage=Stage.SALES_HANDOFF, **_NOBODY)
