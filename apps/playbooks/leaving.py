@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, DateField, Exists, OuterRef, Q, Subquery, TextField, Value, When
+from django.db.models import Case, DateField, F, OuterRef, Q, Subquery, TextField, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, TruncDate
 
 from apps.crm.models import Account, Alert, Bill, Signal
@@ -22,10 +22,11 @@ _KIND = "churn-signal"
 _MADE = (Bill.Status.OPEN, Bill.Status.PAID, Bill.Status.UNCOLLECTIBLE)
 
 
-def _billed_since(day: Any) -> Exists:
-    """Whether the account at hand was billed above 0 for a period that began on a day or later."""
+def _billed_from() -> Subquery:
+    """The day on which the last period began that the account at hand was billed for above 0."""
     bills = Bill.objects.filter(account=OuterRef("account"), status__in=_MADE, amount__gt=0)
-    return Exists(bills.filter(period_start__gte=day))
+    bills = bills.filter(period_start__isnull=False)
+    return Subquery(bills.order_by("-period_start").values("period_start")[:1])
 
 
 def signalled(numbers: Numbers) -> Any:
@@ -35,9 +36,10 @@ def signalled(numbers: Numbers) -> Any:
     canceled = Signal.objects.filter(kind=Signal.Kind.SUBSCRIPTION_CANCELED)
     nothing = Bill.objects.filter(amount=0, status__in=_MADE, period_end__range=(since, numbers.today))
     # A cancellation that they took back by going on is none.
-    stands = canceled.alias(day=TruncDate("at", tzinfo=numbers.zone)).filter(account=OuterRef("pk"))
+    stands = canceled.filter(account=OuterRef("pk"))
     stands = stands.filter(Q(account__entered_at__isnull=True) | Q(at__gte=OuterRef("entered_at")))
-    stands = stands.filter(~_billed_since(OuterRef("day"))).order_by("-at", "-pk")
+    stands = stands.alias(day=TruncDate("at", tzinfo=numbers.zone), billed_from=_billed_from())
+    stands = stands.filter(Q(billed_from__isnull=True) | Q(billed_from__lt=F("day"))).order_by("-at", "-pk")
     closed = Bill.objects.filter(account=OuterRef("pk"), status__in=_MADE, period_end__lte=numbers.today)
     closed = closed.order_by("-period_end", "-pk")
     no_credit = Q(credit_use__isnull=True) | Q(credit_use=0)
@@ -95,5 +97,6 @@ def tend_churn_signals(numbers: Numbers) -> None:
         Subquery(month.filter(**about).values("period_end")),
         output_field=DateField(),
     )
-    stays = Alert.objects.open().filter(kind=_KIND).alias(day=day).filter(_billed_since(OuterRef("day")))
-    cause_gone(stays, "They were billed for a later period.", numbers)
+    going_on = Alert.objects.open().filter(kind=_KIND).alias(day=day, billed_from=_billed_from())
+    going_on = going_on.filter(billed_from__gte=F("day"))
+    cause_gone(going_on, "They were billed for a later period.", numbers)
