@@ -110,12 +110,12 @@ def count_text(counted: int) -> str:
     return f"{COUNTED_UP_TO:,}+" if counted > COUNTED_UP_TO else f"{counted:,}"
 
 
-def counts(querysets: Mapping[str, models.QuerySet[Any]]) -> dict[str, int]:
-    """How many rows each of these holds, none counted further than one past 10,000; one query for all of them."""
+def counts(querysets: Mapping[str, models.QuerySet[Any]], *, up_to: int = COUNTED_UP_TO) -> dict[str, int]:
+    """How many rows each of these holds, none counted further than one past ``up_to``; one query for all of them."""
     parts: list[str] = []
     values: list[Any] = []
     for queryset in querysets.values():
-        sql, params = queryset.order_by().values("pk")[: COUNTED_UP_TO + 1].query.sql_with_params()
+        sql, params = queryset.order_by().values("pk")[: up_to + 1].query.sql_with_params()
         parts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
         values += params
     with connection.cursor() as cursor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,7 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
-from apps.crm.models import Alert, Note, Policy
+from apps.crm.keyset import counts
+from apps.crm.models import Alert, Note, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.web import display
 
@@ -24,28 +24,38 @@ class Page(NamedTuple):
 
     name: str
     address: str
-    counted: Callable[[], str] | None = None
 
     @property
     def key(self) -> str:
         return self.name.lower()
 
 
-def alerts_shown() -> str:
-    """How many alerts want somebody now, counted no further than the bar can say; one small query."""
-    shown = Alert.objects.shown(Policy.today_at(timezone.now()))[: MOST_COUNTED + 1].count()
-    return f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "")
-
-
 MOST_COUNTED = 99
 PAGES = (
     Page("Daily", "/"),
     Page("Board", "/board/"),
-    Page("Alerts", "/alerts/", counted=alerts_shown),
+    Page("Tasks", "/tasks/"),
+    Page("Alerts", "/alerts/"),
     Page("Calls", "/calls/"),
     Page("Playbooks", "/playbooks/"),
     Page("Import", "/import/"),
 )
+
+
+def bar_counts(user: User) -> dict[str, str]:
+    """By the key of its page, what wants this person now, counted no further than the bar can say; one small query."""
+    now = timezone.now()
+    found = counts(
+        {
+            "tasks": Task.objects.due_by(user.today(now)).filter(assignee=user.pk),
+            "alerts": Alert.objects.shown(Policy.today_at(now)),
+        },
+        up_to=MOST_COUNTED,
+    )
+    return {
+        key: f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "") for key, shown in found.items()
+    }
+
 
 MARK = Markup(
     '<svg width="20" height="20" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.75"'
@@ -76,7 +86,7 @@ def environment(**options: Any) -> Environment:
         mark=lambda: MARK,
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
-        alerts_shown=alerts_shown,
+        bar_counts=bar_counts,
         get_messages=get_messages,
         day=display.day,
         away=display.away,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 from django import forms
 
 from apps.crm.models import Call, Label, Note, User
 from apps.crm.models.account import PaymentRisk
+from apps.crm.models.task import NEXT_STEPS
 from apps.crm.pipeline import STAGES, Stage
 
 _NO_STAGE = {"required": "Say which stage to move it to.", "invalid_choice": "There is no stage “%(value)s”."}
@@ -138,13 +140,13 @@ class ResolveForm(forms.Form):
     resolution = forms.CharField(max_length=2000, error_messages={"required": "Say in a word what was done."})
 
 
-class AlertAssignForm(forms.Form):
-    """``seen`` is the id of whoever had the alert when somebody decided, empty for nobody."""
+class GiveForm(forms.Form):
+    """``seen`` is the id of whoever had the task or alert when somebody decided, empty for nobody."""
 
     assignee = forms.ModelChoiceField(
         User.objects.none(),
         required=False,
-        error_messages={"invalid_choice": "An alert can be given to a specialist, a lead or an admin."},
+        error_messages={"invalid_choice": "It can be given to a specialist, a lead or an admin."},
     )
     seen = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
@@ -208,6 +210,77 @@ class RenewalForm(forms.Form):
 class ContractForm(forms.Form):
     contract_renewal_on = forms.DateField(error_messages={"required": "Say which day it renews.", **_NO_DAY})
     seen = forms.DateTimeField(required=False)
+
+
+class PickedForm(forms.Form):
+    """Which alerts to change: ``ids`` parted by commas, or all that the page's filter shows; never more than ``most``."""
+
+    ids = forms.CharField(required=False)
+    all = forms.BooleanField(required=False)
+
+    def __init__(self, *args: object, most: int) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.most = most
+
+    def clean_ids(self) -> list[int]:
+        return [_id(one) for one in self.cleaned_data["ids"].split(",") if one]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        ids = given.get("ids")
+        if ids is not None and not ids and not given.get("all"):
+            raise forms.ValidationError("Choose some alerts first.")
+        if ids and len(ids) > self.most:
+            raise forms.ValidationError(f"Choose {self.most} alerts at most.")
+        return given
+
+
+class GiveBackForm(forms.Form):
+    """Whose each alert ``was``, as ``12:3,15:``, and the id of whoever has them now."""
+
+    was = forms.CharField()
+    seen = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+
+    def clean_was(self) -> dict[int, int | None]:
+        pairs = [one.partition(":") for one in self.cleaned_data["was"].split(",")]
+        was = {_id(alert): _id(person) if person else None for alert, _, person in pairs}
+        known = set(User.objects.filter(pk__in={*was.values()} - {None}).values_list("pk", flat=True))
+        if {*was.values()} - {None} - known:
+            raise forms.ValidationError("Somebody named there is not known here.")
+        return was
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise forms.ValidationError("An id is a whole number.")
+    return int(text)
+
+
+class DayForm(forms.Form):
+    """``seen`` is the day a task was due when somebody decided."""
+
+    due_on = forms.DateField(error_messages={"required": "Say by which day.", **_NO_DAY})
+    seen = forms.DateField(error_messages={"required": "Say by which day it was due.", **_NO_DAY})
+
+
+class TaskEditForm(forms.Form):
+    """``seen`` is what a task said when somebody began to write."""
+
+    title = forms.CharField(max_length=300, error_messages={"required": "Say what there is to do."})
+    remind_on = forms.DateField(required=False, error_messages=_NO_DAY)
+    seen = forms.CharField(max_length=300, error_messages={"required": "Say what it said."})
+
+
+class NextStepForm(forms.Form):
+    step = forms.TypedChoiceField(
+        choices=[(key, step.words) for key, step in NEXT_STEPS.items()],
+        coerce=NEXT_STEPS.__getitem__,
+        error_messages={"required": "Say which step.", "invalid_choice": "There is no step “%(value)s”."},
+    )
+
+
+class NoFacts(forms.Form):
+    """A change that needs no more than its address."""
 
 
 class LookedForm(forms.Form):

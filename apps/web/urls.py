@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.web.views import (
     account,
+    alerting,
     alerts,
     board,
     calls,
@@ -14,6 +15,8 @@ from apps.web.views import (
     marking,
     moves,
     playbooks,
+    tasking,
+    tasks,
     theirs,
     writing,
 )
@@ -36,17 +39,17 @@ urlpatterns = [
     path("accounts/<int:pk>/renewal/", editing.edit, {"name": "renewal"}, name="renewal"),
     path("accounts/<int:pk>/risk/", editing.edit, {"name": "risk"}, name="risk"),
     path("accounts/<int:pk>/task/", writing.task, name="task"),
-    path("accounts/<int:pk>/tasks/<int:task>/finish/", editing.finish, name="task_finish"),
-    path("accounts/<int:pk>/tasks/<int:task>/reopen/", editing.reopen, name="task_reopen"),
     path("accounts/<int:pk>/undo/", moves.undo, name="undo"),
     path("accounts/<int:pk>/unlabel/", editing.unlabel, name="unlabel"),
     path("alerts/", alerts.alerts, name="alerts"),
-    path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="alert_acknowledge"),
-    path("alerts/<int:pk>/assign/", alerts.assign, name="alert_assign"),
-    path("alerts/<int:pk>/reopen/", alerts.reopen, name="alert_reopen"),
-    path("alerts/<int:pk>/resolve/", alerts.resolve, name="alert_resolve"),
-    path("alerts/<int:pk>/snooze/", alerts.snooze, name="alert_snooze"),
-    path("alerts/<int:pk>/wake/", alerts.wake, name="alert_wake"),
+    *(
+        path(f"alerts/<int:pk>/{name}/", alerting.change, {"name": name}, name=f"alert_{name}")
+        for name in alerting.CHANGES
+    ),
+    *(
+        path(f"alerts/many/{name}/", alerting.change_many, {"name": name}, name=f"alerts_{name}")
+        for name in alerting.MANY
+    ),
     path("board/", board.board, name="board"),
     path("board/column/<slug:stage>/", board.board_column, name="board_column"),
     path("board/rules/", board.board_rules, name="board_rules"),
@@ -74,4 +77,10 @@ urlpatterns = [
     path("playbooks/<slug:name>/run/", playbooks.run_now, name="playbook_run"),
     path("playbooks/<slug:name>/skip/", playbooks.skip_account, name="playbook_skip"),
     path("readyz", health.readyz, name="readyz"),
+    path("tasks/", tasks.tasks, name="tasks"),
+    *(
+        path(f"tasks/<int:pk>/{name}/", tasking.change, {"name": name}, name=f"task_{name}")
+        for name in tasking.CHANGES
+    ),
+    path("tasks/<int:pk>/next/", tasking.next_step, name="task_next"),
 ]

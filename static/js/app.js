@@ -77,13 +77,16 @@ document.addEventListener("click", (event) => {
 const typing = (target) =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 
-const GOES = { d: "/", b: "/board/", a: "/alerts/", c: "/calls/", p: "/playbooks/" };
+const GOES = { d: "/", b: "/board/", t: "/tasks/", a: "/alerts/", c: "/calls/", p: "/playbooks/" };
 let going = false;
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
-  if (going && GOES[event.key]) location.href = GOES[event.key];
+  if (going && GOES[event.key]) {
+    location.href = GOES[event.key];
+    event.preventDefault();
+  }
   going = event.key === "g";
   if (event.key === "?") document.getElementById("keys").showModal();
   if (event.key === "z") document.querySelector("#toasts .toast:last-child [data-undo]")?.click();

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Exists, Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 
 from apps.crm.models.user import User
@@ -17,25 +18,28 @@ from apps.crm.pipeline import STAGES, Stage
 class AlertKind:
     """What a kind of alert is called, and when one closes by itself, in words.
 
-    ``stages`` are those in which its cause can stand (None: any), ``proposes`` is the move it asks a person for.
+    ``stages`` are those in which its cause can stand (None: any), ``proposes`` is the move it asks a person for,
+    ``meaning`` how urgent it looks.
     """
 
     label: str
     closes: str = "never by itself"
     stages: tuple[Stage, ...] | None = None
     proposes: Stage | None = None
+    meaning: str = "wait"
 
 
 # A kind is the name of the playbook that raises it.
 ALERT_KINDS: dict[str, AlertKind] = {
     "missed-outreach": AlertKind("Outreach missed", "when the account leaves 1", stages=(Stage.NEW,)),
-    "failed-payment": AlertKind("Payment failed", "when the bill is paid, void or uncollectible"),
-    "large-invoice": AlertKind("Large invoice", "when the bill is paid"),
+    "failed-payment": AlertKind("Payment failed", "when the bill is paid, void or uncollectible", meaning="bad"),
+    "large-invoice": AlertKind("Large invoice", "when the bill is paid", meaning="info"),
     "churn-signal": AlertKind(
         "Churn signal",
         "when the account is moved to 6d, or a later period is billed above 0",
         stages=tuple(stage for stage in STAGES if stage != Stage.CHURNED),
         proposes=Stage.CHURNED,
+        meaning="bad",
     ),
     "handover-returned": AlertKind(
         "Returned by Sales",
@@ -49,6 +53,12 @@ ALERT_KINDS: dict[str, AlertKind] = {
 def alert_kind(name: str) -> AlertKind:
     """The kind of this name; one that no playbook raises any more goes by its name."""
     return ALERT_KINDS.get(name) or AlertKind(name)
+
+
+_CHANGED_BY_PEOPLE = [
+    *("acknowledged_at", "acknowledged_by", "snoozed_until", "assignee"),
+    *("resolved_at", "resolved_by", "resolution"),
+]
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -69,6 +79,64 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             name for name, kind in ALERT_KINDS.items() if kind.stages is not None and stage not in kind.stages
         ]
         return self.open().filter(kind__in=kinds)
+
+    def acknowledge(self, *, by: User, now: datetime) -> list[int]:
+        """Say that somebody is on the open ones nobody is on yet. This and those below return the ids changed."""
+        return self.open().change(Q(acknowledged_at=None), acknowledged_at=now, acknowledged_by=by)
+
+    def leave(self, *, by: User) -> list[int]:
+        """Take back that this person is on the open ones."""
+        return self.open().change(Q(acknowledged_by=by), acknowledged_at=None, acknowledged_by=None)
+
+    def snooze(self, until: date) -> list[int]:
+        """Hide the open ones until a day; those snoozed until then already are left out."""
+        return self.open().change(~Q(snoozed_until=until) | Q(snoozed_until=None), snoozed_until=until)
+
+    def wake(self) -> list[int]:
+        """Show the snoozed ones again before their day."""
+        return self.open().change(Q(snoozed_until__isnull=False), snoozed_until=None)
+
+    def assign(self, to: User | None) -> list[int]:
+        """Give the open ones to somebody or to nobody; those that are theirs already are left out."""
+        others = ~Q(assignee=to) | Q(assignee=None) if to else Q(assignee__isnull=False)
+        return self.open().change(others, assignee=to)
+
+    def give_back(self, was: Mapping[int, int | None], *, seen: int | None) -> list[int]:
+        """Give the open ones that are theirs whose id was ``seen`` to whom they belonged before."""
+        changed: list[int] = []
+        with transaction.atomic():
+            for person in {*was.values()}:
+                theirs = self.open().filter(pk__in=[pk for pk, whose in was.items() if whose == person])
+                changed += theirs.change(Q(assignee=seen), assignee=person)
+        return changed
+
+    def resolve(self, *, by: User | None, now: datetime, resolution: str = "") -> list[int]:
+        """Close the open ones with a word on what was done."""
+        return self.open().change(Q(), resolved_at=now, resolved_by=by, resolution=resolution)
+
+    def reopen(self) -> list[int]:
+        """Take back what a person resolved, but where the cause is gone or the alert was raised anew."""
+        raised_anew = Alert.objects.open().filter(
+            account=OuterRef("account"), kind=OuterRef("kind"), subject=OuterRef("subject")
+        )
+        caused = Q()
+        for name, kind in ALERT_KINDS.items():
+            if kind.stages is not None:
+                caused &= ~Q(kind=name) | Q(account__stage__in=kind.stages)
+        return self.filter(resolved_by__isnull=False).change(
+            caused & ~Exists(raised_anew), resolved_at=None, resolved_by=None, resolution=""
+        )
+
+    def change(self, only_if: Q, **values: object) -> list[int]:
+        """Change those that are like that, their accounts locked first and counted anew; returns their ids."""
+        of = self.values_list("account", flat=True)
+        accounts = Alert._meta.get_field("account").related_model.objects.filter(pk__in=list(of))
+        with transaction.atomic():
+            list(accounts.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+            ids = list(self.filter(only_if).values_list("pk", flat=True))
+            Alert.objects.filter(pk__in=ids).update(**values)
+            accounts.recount()
+        return ids
 
 
 class Alert(models.Model):
@@ -137,43 +205,38 @@ class Alert(models.Model):
 
     def acknowledge(self, *, by: User, now: datetime) -> bool:
         """Say that somebody is on it; False when it was resolved or acknowledged before."""
-        return self._change(Q(acknowledged_at__isnull=True), acknowledged_at=now, acknowledged_by=by)
+        return self._took(self._this.acknowledge(by=by, now=now))
+
+    def leave(self, *, by: User) -> bool:
+        """Take back that this person is on it; False when it was resolved, or somebody else is."""
+        return self._took(self._this.leave(by=by))
 
     def snooze(self, until: date, *, seen: date | None = None) -> bool:
         """Hide it until a day; False when it was resolved, or is snoozed otherwise than was ``seen``."""
-        return self._change(Q(snoozed_until=seen), snoozed_until=until)
+        return self._took(self._this.filter(snoozed_until=seen).snooze(until))
 
     def wake(self) -> bool:
         """Show it again before its day; False when it is resolved or not snoozed."""
-        return self._change(Q(snoozed_until__isnull=False), snoozed_until=None)
+        return self._took(self._this.wake())
 
     def assign(self, to: User | None, *, seen: int | None) -> bool:
         """Give it to somebody or to nobody; False when it was resolved, or is not the one's whose id was ``seen``."""
-        return self._change(Q(assignee=seen), assignee=to)
+        return self._took(self._this.open().change(Q(assignee=seen), assignee=to))
 
     def resolve(self, *, by: User | None, now: datetime, resolution: str = "") -> bool:
         """Close it with a word on what was done; False when it was resolved before."""
-        return self._change(Q(), resolved_at=now, resolved_by=by, resolution=resolution)
+        return self._took(self._this.resolve(by=by, now=now, resolution=resolution))
 
     def reopen(self) -> bool:
         """Take back what a person resolved; False when it is open, its cause is gone, or it was raised anew."""
-        stages = alert_kind(self.kind).stages
-        raised_anew = Alert.objects.open().filter(
-            account=self.account_id, kind=self.kind, subject=self.subject
-        )
-        only_if = ~Exists(raised_anew) & Q(resolved_by__isnull=False)
-        if stages is not None:
-            only_if &= Q(account__stage__in=stages)
-        resolved = Alert.objects.filter(resolved_at__isnull=False)
-        return self._change(only_if, among=resolved, resolved_at=None, resolved_by=None, resolution="")
+        return self._took(self._this.reopen())
 
-    def _change(self, only_if: Q, *, among: AlertQuerySet | None = None, **values: object) -> bool:
-        """Change it if it is ``among`` these, the open ones unless said, and like that."""
-        among = Alert.objects.open() if among is None else among
-        with transaction.atomic():
-            self.account.lock()
-            changed = among.filter(only_if, pk=self.pk).update(**values)
-            self.account.recount()
+    @property
+    def _this(self) -> AlertQuerySet:
+        these: AlertQuerySet = Alert.objects.filter(pk=self.pk)
+        return these
+
+    def _took(self, changed: list[int]) -> bool:
         if changed:
-            self.refresh_from_db(fields=[*values])
+            self.refresh_from_db(fields=_CHANGED_BY_PEOPLE)
         return bool(changed)

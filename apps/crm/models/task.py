@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any, ClassVar
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -11,9 +11,40 @@ from django.db.models import Q
 from apps.crm.models.user import User
 
 
+class NextStep(NamedTuple):
+    """What may well come after a task: its words, and in how many days it is due."""
+
+    words: str
+    in_days: int
+
+    def due_on(self, today: date) -> date:
+        """The day it is due, counted from ``today``: never a Saturday or a Sunday."""
+        due = today + timedelta(days=self.in_days)
+        return due + timedelta(days=7 - due.weekday() if due.weekday() > 4 else 0)
+
+
+NEXT_STEPS: dict[str, NextStep] = {
+    "circle-back": NextStep("Circle back", 7),
+    "second-call": NextStep("Offer a second call", 3),
+    "homework": NextStep("Offer homework", 1),
+}
+
+
 class TaskQuerySet(models.QuerySet["Task"]):
     def open(self) -> TaskQuerySet:
         return self.filter(done_at__isnull=True)
+
+    def due_by(self, day: date) -> TaskQuerySet:
+        """Open, and due on a day or before."""
+        return self.open().filter(due_on__lte=day)
+
+    def to_remind(self, today: date) -> TaskQuerySet:
+        """Open, and to be brought to mind today; those of which somebody was reminded once are done with."""
+        return self.open().filter(remind_on__lte=today, reminded_at__isnull=True)
+
+    def reminded(self, *, now: datetime) -> int:
+        """Note that their one reminder was given; returns for how many it had not been before."""
+        return self.filter(reminded_at__isnull=True).update(reminded_at=now)
 
 
 class Task(models.Model):
@@ -54,6 +85,12 @@ class Task(models.Model):
         settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
     )
     dropped = models.BooleanField(default=False, help_text="Closed because what asked for it was undone.")
+    remind_on = models.DateField(
+        null=True, blank=True, help_text="The day to bring it to mind, beside the day it is due."
+    )
+    reminded_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When that was done: once a task."
+    )
 
     objects: ClassVar[Any] = TaskQuerySet.as_manager()
 
@@ -64,6 +101,8 @@ class Task(models.Model):
             models.Index(
                 fields=["assignee", "due_on"], name="task_open_of", condition=Q(done_at__isnull=True)
             ),
+            models.Index(fields=["due_on"], name="task_due", condition=Q(done_at__isnull=True)),
+            models.Index(fields=["-done_at"], name="task_done", condition=Q(done_at__isnull=False)),
             models.Index(fields=["account", "-created_at"], name="task_of_account"),
             # Without it, erasing an account reads every task once for each of its moves.
             models.Index(fields=["transition"], name="task_of_move", condition=Q(transition__isnull=False)),
@@ -74,7 +113,7 @@ class Task(models.Model):
 
     def finish(self, *, by: User | None, now: datetime) -> bool:
         """Tick it off; False when somebody already had."""
-        return self._close(done_at=now, done_by=by)
+        return self._while_open(done_at=now, done_by=by)
 
     def drop(self, *, by: User | None, now: datetime) -> bool:
         """Close it undone, because what asked for it was taken back; False when it was done."""
@@ -84,12 +123,31 @@ class Task(models.Model):
         """Take the tick back; False when it is open already."""
         return self._change(Q(done_at__isnull=False), done_at=None, done_by=None, dropped=False)
 
-    def reschedule(self, due_on: date) -> bool:
-        """Move an open task to another day; False when it is done."""
-        return self._close(due_on=due_on)
+    def drop(self, *, by: User | None, now: datetime) -> bool:
+        """Take back that it was added; False when it is done."""
+        return self._while_open(done_at=now, done_by=by, dropped=True)
 
-    def _close(self, **values: object) -> bool:
-        return self._change(Q(done_at__isnull=True), **values)
+    def reschedule(self, due_on: date, *, seen: date) -> bool:
+        """Move it to another day; False when it is done, or due on another day than was ``seen``."""
+        return self._while_open(Q(due_on=seen), due_on=due_on)
+
+    def assign(self, to: User | None, *, seen: int | None) -> bool:
+        """Give it to somebody or to nobody; False when it is done, or is not the one's whose id was ``seen``."""
+        return self._while_open(Q(assignee=seen), assignee=to)
+
+    def reword(self, title: str, *, remind_on: date | None, seen: str) -> bool:
+        """Say it in other words, or set its reminder; False when it is done, or its words are not those ``seen``."""
+        return self._while_open(Q(title=seen), title=title, remind_on=remind_on)
+
+    def next_step(self, step: NextStep, *, today: date, by: User, now: datetime) -> Task:
+        """Add what comes after it, for the same person, and return that."""
+        made: Task = self.account.add_task(
+            step.words, step.due_on(today), by=by, now=now, assignee=self.assignee or by
+        )
+        return made
+
+    def _while_open(self, only_if: Q = Q(), **values: object) -> bool:
+        return self._change(Q(done_at__isnull=True) & only_if, **values)
 
     def _change(self, only_if: Q, **values: object) -> bool:
         with transaction.atomic():

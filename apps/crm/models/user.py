@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, ClassVar
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.aggregates import ArrayAgg
@@ -106,6 +106,10 @@ class User(AbstractUser):
             () if "role_names" in self.__dict__ else self.groups.values_list("name", flat=True)
         )
         return frozenset(named) | (frozenset({ADMIN}) if self.is_superuser else frozenset())
+
+    def today(self, now: datetime) -> date:
+        """This person's day of a moment: what the days of tasks are held against."""
+        return now.astimezone(ZoneInfo(self.time_zone)).date()
 
     @property
     def looked_from(self) -> datetime:

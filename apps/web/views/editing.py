@@ -1,4 +1,4 @@
-"""Changing what an account's page shows: its facts, its labels, a note of one's own, a task's tick.
+"""Changing what an account's page shows: its facts, its labels, a note of one's own.
 
 Whoever comes second is shown both values and chooses; nothing is overwritten unseen.
 """
@@ -17,10 +17,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from apps.crm.models import Account, Note, Policy, Task, User
+from apps.crm.models import Account, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.models.moving import MoveError
-from apps.web.display import day
 from apps.web.forms import (
     AssignForm,
     ContractForm,
@@ -195,35 +194,6 @@ def unlabel(request: SignedIn, pk: int) -> HttpResponse:
         text=f"The label “{taken}” is off {account.name[:60]}.",
         undo=_undo(request, "label", account, name=taken.name),
     )
-
-
-@require_POST
-@needs("task")
-def finish(request: SignedIn, pk: int, task: int) -> HttpResponse:
-    """Tick a task off."""
-    account, now = get_object_or_404(Account, pk=pk), timezone.now()
-    ticked = get_object_or_404(Task, pk=task, account=account)
-    done = ticked.finish(by=request.user, now=now)
-    account.refresh_from_db()
-    if not done:
-        return changed(request, account, now=now, text=f"“{ticked.title[:60]}” was done already.")
-    undo = {
-        "url": reverse("web:task_reopen", args=[account.pk, ticked.pk]),
-        "values": {"from": origin(request)},
-    }
-    return changed(request, account, now=now, text=f"Done: {ticked.title[:80]}.", undo=undo)
-
-
-@require_POST
-@needs("task")
-def reopen(request: SignedIn, pk: int, task: int) -> HttpResponse:
-    """Take a task's tick back."""
-    account, now = get_object_or_404(Account, pk=pk), timezone.now()
-    open_again = get_object_or_404(Task, pk=task, account=account)
-    open_again.reopen()
-    account.refresh_from_db()
-    due = day(open_again.due_on, Policy.at(now).today)
-    return changed(request, account, now=now, text=f"“{open_again.title[:80]}” is to do again, due {due}.")
 
 
 def _undo(request: SignedIn, view: str, account: Account, /, **values: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from apps.web.views.board import board_parts
 from apps.web.views.calls import calls_parts
 from apps.web.views.daily import list_parts
 from apps.web.views.hygiene import hygiene_parts
+from apps.web.views.tasks import tasks_parts
 from apps.web.views.theirs import quarantine_parts
 
 
@@ -48,11 +49,12 @@ PARTS: dict[str, Parts] = {
     "hygiene": hygiene_parts,
     "list": list_parts,
     "quarantine": quarantine_parts,
+    "tasks": tasks_parts,
 }
 # The pages that an account slides over.
-BEHIND = {"board", "calls", "hygiene", "list"}
+BEHIND = {"board", "calls", "hygiene", "list", "tasks"}
 # The ledger calls every list a list.
-CAUSES = {"calls": "list", "hygiene": "list", "quarantine": "list"}
+CAUSES = {"calls": "list", "hygiene": "list", "quarantine": "list", "tasks": "list"}
 
 
 def origin(request: SignedIn) -> str:

@@ -1,0 +1,175 @@
+"""What people do about a task, on the tasks page or on its account's: a table of changes, one address each.
+
+Every change is compared with what its maker saw; whoever comes second is told, and sees what is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from django import forms
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from apps.crm.models import Task, User
+from apps.crm.models.task import NEXT_STEPS
+from apps.web.display import away, day
+from apps.web.forms import DayForm, GiveForm, NextStepForm, NoFacts, TaskEditForm
+from apps.web.rights import SignedIn, needs
+from apps.web.views.moves import changed, invalid, origin
+
+Given = dict[str, Any]
+
+
+class Change(NamedTuple):
+    """A change of a task: how it is read and made, what it says, and what it says when somebody else was first.
+
+    ``back`` gives the change that takes it back, with what to send; it is asked before the change is made.
+    """
+
+    form: type[forms.Form]
+    make: Callable[[Task, Given, User, datetime], bool]
+    says: Callable[[Task, date], str]
+    otherwise: Callable[[Task, date], str]
+    back: Callable[[Task, Given], tuple[str, dict[str, Any]]] | None = None
+
+
+def _called(task: Task) -> str:
+    return f"“{task.title[:60]}”"
+
+
+def _due(task: Task, today: date) -> str:
+    return f"{day(task.due_on, today)}, {away(task.due_on, today)}"
+
+
+def _done(task: Task, today: date) -> str:
+    if task.dropped:
+        return f"{_called(task)} was dropped meanwhile."
+    return f"{task.done_by or 'Somebody'} finished {_called(task)} already."
+
+
+CHANGES: dict[str, Change] = {
+    "finish": Change(
+        NoFacts,
+        lambda task, given, by, now: task.finish(by=by, now=now),
+        lambda task, today: f"Done: {task.title[:80]}.",
+        _done,
+        lambda task, given: ("reopen", {}),
+    ),
+    "reopen": Change(
+        NoFacts,
+        lambda task, given, by, now: task.reopen(),
+        lambda task, today: f"{_called(task)} is to do again, due {_due(task, today)}.",
+        lambda task, today: f"{_called(task)} is open again already.",
+    ),
+    "drop": Change(
+        NoFacts,
+        lambda task, given, by, now: task.drop(by=by, now=now),
+        lambda task, today: f"{_called(task)} is taken back.",
+        _done,
+    ),
+    "day": Change(
+        DayForm,
+        lambda task, given, by, now: task.reschedule(given["due_on"], seen=given["seen"]),
+        lambda task, today: f"{_called(task)} is due {_due(task, today)}.",
+        lambda task, today: f"Somebody else moved it meanwhile: it is due {_due(task, today)}.",
+        lambda task, given: ("day", {"due_on": given["seen"], "seen": given["due_on"]}),
+    ),
+    "assign": Change(
+        GiveForm,
+        lambda task, given, by, now: task.assign(given["assignee"], seen=given["seen"]),
+        lambda task, today: (
+            f"{_called(task)} is {f'{task.assignee}’s' if task.assignee else 'nobody’s'} now."
+        ),
+        lambda task, today: f"It was given to {task.assignee or 'nobody'} meanwhile.",
+        lambda task, given: (
+            "assign",
+            {"assignee": given["seen"] or "", "seen": given["assignee"].pk if given["assignee"] else ""},
+        ),
+    ),
+    "edit": Change(
+        TaskEditForm,
+        lambda task, given, by, now: task.reword(
+            given["title"], remind_on=given["remind_on"], seen=given["seen"]
+        ),
+        lambda task, today: f"It says {_called(task)} now.",
+        lambda task, today: f"Somebody else changed it meanwhile: it says {_called(task)}.",
+        lambda task, given: (
+            "edit",
+            {"title": given["seen"], "remind_on": task.remind_on or "", "seen": given["title"]},
+        ),
+    ),
+}
+
+
+@require_POST
+@needs("task")
+def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
+    """Make a change of ``CHANGES``: 200 with the parts, 409 with who was first, 422 with the sentence."""
+    how, task, now = CHANGES[name], _task(pk), timezone.now()
+    form, today = how.form(request.POST), request.user.today(now)
+    if not form.is_valid():
+        return invalid(form)
+    given = form.cleaned_data
+    back = how.back and how.back(task, given)
+    if not how.make(task, given, request.user, now):
+        task = _task(pk)
+        closed = task.done_at is not None and name != "reopen"
+        return _answer(
+            request, task, now, (_done if closed else how.otherwise)(task, today), status=409, code="conflict"
+        )
+    undo = {"undo": _undo(request, back[0], task, **back[1])} if back else {}
+    return _answer(request, task, now, how.says(task, today), offers=name == "finish", **undo)
+
+
+@require_POST
+@needs("task")
+def next_step(request: SignedIn, pk: int) -> HttpResponse:
+    """Add what comes after a task that is done."""
+    task, now, form = _task(pk), timezone.now(), NextStepForm(request.POST)
+    if not form.is_valid():
+        return invalid(form)
+    today = request.user.today(now)
+    made = task.next_step(form.cleaned_data["step"], today=today, by=request.user, now=now)
+    words = f"{_called(made)} for {task.account.name[:60]} is due {_due(made, today)}."
+    return _answer(request, task, now, words, undo=_undo(request, "drop", made))
+
+
+def _task(pk: int) -> Task:
+    task: Task = get_object_or_404(Task.objects.select_related("account", "assignee", "done_by"), pk=pk)
+    return task
+
+
+def _undo(request: SignedIn, name: str, task: Task, /, **values: Any) -> dict[str, Any]:
+    query = request.META["QUERY_STRING"]
+    return {
+        "url": reverse(f"web:task_{name}", args=[task.pk]) + (f"?{query}" if query else ""),
+        "values": {
+            **{key: str(value) for key, value in values.items()},
+            "from": origin(request),
+            "rows": request.POST.get("rows", ""),
+        },
+    }
+
+
+def _answer(
+    request: SignedIn,
+    task: Task,
+    now: datetime,
+    text: str,
+    *,
+    status: int = 200,
+    offers: bool = False,
+    **toast: Any,
+) -> HttpResponse:
+    """The parts of the sender's page and the count in the bar; after a task is done, the steps that may come next."""
+    answer = changed(request, task.account, now=now, text=text, status=status, **toast)
+    context = {"task": task, "origin": origin(request), "steps": NEXT_STEPS if offers else {}}
+    answer.write(render_to_string("web/_task_next.html", context, request))
+    return answer
