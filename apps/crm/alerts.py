@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import django_filters
+from django import forms
 from django.db import models
 from django.db.models import (
     Case,
@@ -24,7 +26,7 @@ from django.db.models.functions import Cast, Coalesce, Substr
 
 from apps.crm.filters import QueryFilter
 from apps.crm.keyset import Column
-from apps.crm.models import Alert, Bill
+from apps.crm.models import Account, Alert, Bill
 from apps.crm.models.alert import ALERT_KINDS, AlertQuerySet
 from apps.crm.policy import Numbers
 
@@ -86,6 +88,12 @@ FACTS = (
 )
 
 
+class IdFilter(django_filters.Filter):
+    """The rows of one account, by its id."""
+
+    field_class = forms.IntegerField
+
+
 class AlertFilter(QueryFilter):
     """The alerts a query string asks for; without a state, those that want somebody now."""
 
@@ -97,6 +105,7 @@ class AlertFilter(QueryFilter):
         label="Kind", choices=[(name, kind.label) for name, kind in ALERT_KINDS.items()]
     )
     assignee = django_filters.ChoiceFilter(method="assigned", label="Assignee", choices=[])
+    account = IdFilter(label="Account", min_value=1, max_value=2**63 - 1)
     state = django_filters.ChoiceFilter(
         label="State", choices=[(key, words) for key, (words, _) in STATES.items()]
     )
@@ -108,6 +117,13 @@ class AlertFilter(QueryFilter):
     def state_asked(self) -> str:
         return self.form.cleaned_data.get("state") or "open"
 
+    @cached_property
+    def of_account(self) -> Account | None:
+        """The one account asked for. One query, if there is one."""
+        pk = self.form.cleaned_data.get("account")
+        found: Account | None = Account.objects.only("name").filter(pk=pk).first() if pk else None
+        return found
+
     def filter_queryset(self, queryset: AlertQuerySet) -> AlertQuerySet:
         return self._narrow(queryset, self.form.cleaned_data)
 
@@ -116,8 +132,8 @@ class AlertFilter(QueryFilter):
         return self._narrow(Alert.objects.all(), {**self.form.cleaned_data, **changes})
 
     def _narrow(self, alerts: AlertQuerySet, given: dict[str, str]) -> AlertQuerySet:
-        for name in ("kind", "assignee"):
-            alerts = self.filters[name].filter(alerts, given.get(name, ""))
+        for name in ("kind", "assignee", "account"):
+            alerts = self.filters[name].filter(alerts, given.get(name) or "")
         return STATES[given.get("state") or "open"][1](alerts, self.numbers)
 
     def assigned(self, alerts: AlertQuerySet, name: str, value: str) -> AlertQuerySet:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from apps.crm.keyset import counts
 from apps.crm.models import Alert, Note, Policy, Task, User
 from apps.crm.models.account import mark_of_now
+from apps.crm.models.alert import alert_kind
 from apps.web import display
 
 
@@ -96,6 +97,7 @@ def environment(**options: Any) -> Environment:
         amount=display.amount,
         runway_at=display.runway_at,
         group=display.GROUPS.get,
+        kind_meaning=lambda name: alert_kind(name).meaning,
         note_outline=Note.OUTLINES.get,
     )
     return env

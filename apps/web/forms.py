@@ -213,7 +213,7 @@ class ContractForm(forms.Form):
 
 
 class PickedForm(forms.Form):
-    """Which alerts to change: ``ids`` parted by commas, or all that the page's filter shows; never more than ``most``."""
+    """Which alerts to change, ``most`` at once: ``ids`` parted by commas, or all that the page's filter shows."""
 
     ids = forms.CharField(required=False)
     all = forms.BooleanField(required=False)

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from markupsafe import Markup
 
 from apps.crm.models import Account, Note, StageTransition
-from apps.crm.models.alert import ALERT_KINDS
+from apps.crm.models.alert import alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act
@@ -96,20 +96,28 @@ def _note(row: Any, numbers: Numbers) -> Entry:
     more = f"edited {day(numbers.day_of(row.edited_at), numbers.today)}" if row.edited_at else ""
     what = "a note" if row.kind == Note.Kind.NOTE else row.get_kind_display()
     return Entry(
-        "wrote", what, who=str(row.author or "Somebody"), said=rendered(row.text), more=more, row=row
+        "wrote",
+        what,
+        who=str(row.author or row.author_reported or "Somebody"),
+        said=rendered(row.text),
+        more=more,
+        row=row,
     )
 
 
 def _task_made(row: Any, numbers: Numbers) -> Entry:
-    who = str(row.created_by or "A playbook")
-    return Entry(
-        "added the task", row.title, who=who, more=f"due {day(row.due_on, numbers.today)}", cause=row.cause
-    )
+    who = str(row.created_by or ("An import" if row.external_id else "A playbook"))
+    whose = str(row.assignee or row.assignee_reported)
+    due = f"due {day(row.due_on, numbers.today)}"
+    more = f"for {whose}, {due}" if whose else due
+    return Entry("added the task", row.title, who=who, more=more, cause=row.cause)
 
 
 def _task_done(row: Any, numbers: Numbers) -> Entry:
-    if row.dropped:
+    if row.dropped and row.transition_id:
         return Entry("Dropped, as its move was undone:", row.title)
+    if row.dropped:
+        return Entry("took back the task", row.title, who=str(row.done_by or "Somebody"))
     return Entry("finished", row.title, who=str(row.done_by or "Somebody"))
 
 
@@ -126,13 +134,13 @@ def _bill(row: Any, numbers: Numbers) -> Entry:
 
 
 def _alert_raised(row: Any, numbers: Numbers) -> Entry:
-    return Entry("Alert:", ALERT_KINDS[row.kind].label, said=row.text)
+    return Entry("Alert:", alert_kind(row.kind).label, said=row.text)
 
 
 def _alert_resolved(row: Any, numbers: Numbers) -> Entry:
     who = str(row.resolved_by or "")
     did = "resolved" if who else "Resolved by itself:"
-    return Entry(did, ALERT_KINDS[row.kind].label, who=who, said=row.resolution)
+    return Entry(did, alert_kind(row.kind).label, who=who, said=row.resolution)
 
 
 def _act(row: Act, numbers: Numbers) -> Entry:
@@ -148,7 +156,7 @@ def _decision(row: Any, numbers: Numbers) -> Entry:
 SOURCES = (
     Source("moves", lambda a: a.transitions.select_related("by"), F("at"), _move),
     Source("notes", lambda a: a.notes.select_related("author"), F("created_at"), _note),
-    Source("tasks", lambda a: a.tasks.select_related("created_by"), F("created_at"), _task_made),
+    Source("tasks", lambda a: a.tasks.select_related("created_by", "assignee"), F("created_at"), _task_made),
     Source("tasks", lambda a: a.tasks.select_related("done_by"), F("done_at"), _task_done),
     Source("calls", lambda a: a.calls.all(), F("starts_at"), _call),
     Source("bills", lambda a: a.bills.all(), Coalesce("paid_at", "reported_at"), _bill),

@@ -2,10 +2,10 @@
 
 import "./account.js";
 
-const LINKS = "#rows > tr th a, #board .card > a, [data-slides] a.name";
+const LINKS = "#rows > tr th a, #task-rows > tr th a, #board .card > a, [data-slides] a.name";
 const links = () => [...document.querySelectorAll(LINKS)];
 const idOf = (path) => /^\/accounts\/(\d+)\/$/.exec(path)?.[1];
-const PAGES = { board: "board", scroller: "list", calls: "calls", hygiene: "hygiene" };
+const PAGES = { board: "board", scroller: "list", calls: "calls", hygiene: "hygiene", tasks: "tasks" };
 const behind = PAGES[Object.keys(PAGES).find((id) => document.getElementById(id))] ?? "";
 const main = document.getElementById("main");
 const started = location.pathname;

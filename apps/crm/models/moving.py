@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from django.db import connection, models, transaction
@@ -157,7 +157,7 @@ class Movable(Pipeline):
             if transition_id is not None and transition_id != last.pk:
                 raise Conflict(here._told(last))
             here._expect(version)
-            if sentence := _undo_refusal(last, by, now):
+            if sentence := last.undo_refusal(by, Policy.at(now)):
                 raise Refused(sentence)
             row = here._write(
                 "undo_move",
@@ -269,23 +269,6 @@ class Movable(Pipeline):
             self.intro_call_completed_at = self.intro_call_completed_at or now
         if self.stage == Stage.PAID_CALL:
             self.stage_before_paid_call = source
-
-
-def _undo_refusal(last: StageTransition, by: User, now: datetime) -> str:
-    """Why this person may not undo this move now; empty when they may."""
-    numbers = Policy.at(now)
-    if last.cause.startswith("undo:"):
-        return "An undo cannot be undone; move the account instead."
-    if last.cause == "import":
-        return "A first load cannot be undone; move the account instead."
-    if last.automatic:
-        days = numbers.undo_automatic_days
-        late = now - last.at >= timedelta(days=days)
-        return f"{last.actor} made this move more than {days} days ago." if late else ""
-    if last.by_id != by.pk:
-        return f"{last.actor} made this move; only they can undo it."
-    late = now - last.at >= timedelta(minutes=numbers.undo_minutes)
-    return f"You made this move more than {numbers.undo_minutes} minutes ago." if late else ""
 
 
 class MovableQuerySet(models.QuerySet[Any]):

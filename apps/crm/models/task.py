@@ -146,8 +146,8 @@ class Task(models.Model):
         )
         return made
 
-    def _while_open(self, only_if: Q = Q(), **values: object) -> bool:
-        return self._change(Q(done_at__isnull=True) & only_if, **values)
+    def _while_open(self, only_if: Q | None = None, **values: object) -> bool:
+        return self._change(Q(done_at__isnull=True) & (only_if or Q()), **values)
 
     def _change(self, only_if: Q, **values: object) -> bool:
         with transaction.atomic():

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from apps.crm.models.user import User
 from apps.crm.pipeline import Stage
+from apps.crm.policy import Numbers
 
 BY_HAND = ("board", "list", "account", "admin", "api")
 
@@ -71,3 +75,18 @@ class StageTransition(models.Model):
         return {"playbook": f"The playbook {name}", "event": "An incoming event", "import": "An import"}.get(
             kind, "Somebody"
         )
+
+    def undo_refusal(self, by: User, numbers: Numbers) -> str:
+        """Why this person may not undo this move now, were it the last; empty when they may."""
+        if self.cause.startswith("undo:"):
+            return "An undo cannot be undone; move the account instead."
+        if self.cause == "import":
+            return "A first load cannot be undone; move the account instead."
+        if self.automatic:
+            days = numbers.undo_automatic_days
+            late = numbers.now - self.at >= timedelta(days=days)
+            return f"{self.actor} made this move more than {days} days ago." if late else ""
+        if self.by_id != by.pk:
+            return f"{self.actor} made this move; only they can undo it."
+        late = numbers.now - self.at >= timedelta(minutes=numbers.undo_minutes)
+        return f"You made this move more than {numbers.undo_minutes} minutes ago." if late else ""

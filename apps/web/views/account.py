@@ -81,6 +81,7 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "account": account,
         "numbers": numbers,
         "today": numbers.today,
+        "my_today": request.user.today(numbers.now),  # type: ignore[union-attr]
         "stage": stage,
         "stay": tables.stay(stage, account.stage_since, numbers.now),
         "steps": _steps(account, stage),
@@ -92,7 +93,7 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "kind": kind if kind in KINDS else "",
         "timeline_kinds": KINDS,
         "tasks": list(account.tasks.open().select_related("assignee")[:MANY]),
-        "alerts": list(account.alerts.open().select_related("assignee")[:MANY]),
+        "alerts": list(account.alerts.open().select_related("assignee", "acknowledged_by")[:MANY]),
         "contacts": list(account.contacts.ranked()[:MANY]),
         "bills": bills[:FEW],
         "plot": plot(bills, numbers.today),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
@@ -25,7 +26,7 @@ from apps.web.display import away, day
 from apps.web.forms import GiveBackForm, GiveForm, NoFacts, PickedForm, ResolveForm, SnoozeForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.alerts import list_parts, of_query, row_parts
-from apps.web.views.moves import changed, invalid, origin
+from apps.web.views.moves import changed, invalid
 
 AT_ONCE = 500
 
@@ -214,7 +215,7 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
     undo = {}
     if how.back:
         back, values = how.back(form.cleaned_data)
-        values["from"] = origin(request)
+        values["from"] = request.POST.get("from", "")
         undo = {"undo": {"url": _here(request, reverse(f"web:alert_{back}", args=[pk])), "values": values}}
     return _answer(request, alert, now, how.says(alert, today), **undo)
 
@@ -268,11 +269,11 @@ def _answer(
     request: SignedIn, alert: Alert, now: datetime, text: str, *, status: int = 200, **toast: Any
 ) -> HttpResponse:
     """The parts of the sender's page, with a toast: the account's own, or the alert's row and the counts."""
-    row = row_parts(request, alert.pk, now=now)
-    if origin(request) == "account" and request.POST.get("from"):
+    if request.POST.get("from") == "account":
         answer = changed(request, alert.account, now=now, text=text, status=status, **toast)
+        answer.write(render_to_string("web/_bar_counts.html", request=request))
         return answer
-    answer = HttpResponse(row, status=status)
+    answer = HttpResponse(row_parts(request, alert.pk, now=now), status=status)
     return trigger_client_event(answer, "toast", {"text": text, "bad": status >= 400, **toast})
 
 

@@ -110,7 +110,7 @@ def list_parts(request: SignedIn, *, now: datetime) -> str:
 
 
 def of_query(request: SignedIn, now: datetime, most: int) -> tuple[list[int], int]:
-    """The ids of the alerts the query string asks for, so many at most and in its order, and how many more there are."""
+    """The ids of the alerts the query string asks for, so many in its order, and how many more there are."""
     asked = _asked(request, Policy.at(now))
     ids = [row["pk"] for row in page(asked.qs.values("pk"), asked.order, size=most).rows]
     more = counts({"all": asked.qs})["all"] - len(ids) if len(ids) == most else 0

@@ -66,6 +66,6 @@ def task(request: SignedIn, pk: int) -> HttpResponse:
         return invalid(given)
     made = account.add_task(by=request.user, now=now, **given.cleaned_data)
     account.refresh_from_db()
-    today = Policy.at(now).today
+    today = request.user.today(now)
     words = f"Task for {account.name[:60]} due {day(made.due_on, today)}, {away(made.due_on, today)}."
     return changed(request, account, now=now, text=words)

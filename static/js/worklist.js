@@ -1,0 +1,134 @@
+// A table of work: keys that walk and act, small forms in a dialog, drafts, and the focus after a row is gone.
+// Its forms stand in <template id="form-NAME">, with 0 in the address for the row's; a row says itself in data-….
+
+const DRAFT = "draft:";
+
+/**
+ * Bring a table to life. `body` holds the rows, each with data-pk and data-name; `page` has data-query; `keys` says which
+ * of a row's buttons with data-action a key presses; `fills` says by form what of the row stands in its fields at first;
+ * `others` may take a key or an action for what is chosen beside the row, and returns whether it did.
+ */
+export function worklist({ body, page, keys, fills, others = () => false }) {
+  // Asked for each time: going back puts another page, and another dialog, in the place of this one.
+  const dialog = () => document.getElementById("form");
+  const rows = () => [...document.querySelectorAll(`${body} > tr[data-name]`)];
+  const rowAt = (element) => element?.closest?.(`${body} > tr[data-name]`);
+  let asking = "";
+  let place = 0;
+
+  /** Remember where the hands are, in case the row goes away. */
+  function hold(row) {
+    asking = row.id;
+    place = rows().indexOf(row);
+  }
+
+  /** Open a form of the page; `sends` is what is sent along, and the address for many rows where it is not one's. */
+  function open(name, called, address, draft = "") {
+    const box = dialog();
+    box.replaceChildren(document.getElementById(`form-${name}`).content.cloneNode(true));
+    box.querySelector(".called").textContent = called;
+    const form = box.querySelector("form");
+    const { query } = document.querySelector(page).dataset;
+    form.action = form.getAttribute("action").replace("/0/", `/${address}/`) + (query && `?${query}`);
+    form.setAttribute("hx-post", form.getAttribute("action"));
+    if (form.elements.resolution) {
+      form.dataset.keptAs = draft;
+      form.elements.resolution.value = localStorage.getItem(DRAFT + draft) ?? "";
+    }
+    return form;
+  }
+
+  function show(form) {
+    htmx.process(dialog());
+    dialog().showModal();
+    form.querySelector("textarea, input:not([type=hidden]), select").focus();
+  }
+
+  function ask(name, row) {
+    hold(row);
+    const form = open(name, row.dataset.name, row.dataset.pk, row.id);
+    for (const [field, fact] of Object.entries(fills[name] ?? {})) form.elements[field].value = row.dataset[fact];
+    show(form);
+  }
+
+  /** Open a form that is about many rows. */
+  function askMany(name, called, sends) {
+    asking = rowAt(document.activeElement)?.id ?? asking;
+    const form = open(name, called, "many", "many");
+    for (const [field, value] of Object.entries(sends)) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name: field, value }));
+    }
+    show(form);
+  }
+
+  /** Put the focus on the row, or where it is gone on the one that took its place. */
+  function back(id) {
+    const all = rows();
+    const row = document.getElementById(id);
+    const next = row?.hidden ? (below(row) ?? all.at(-1)) : (row ?? all[Math.min(Math.max(place, 0), all.length - 1)]);
+    (next?.querySelector("th a") ?? document.getElementById("main")).focus();
+  }
+
+  const below = (row) => rows().find((other) => row.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-ask]");
+    if (button && rowAt(button)) ask(button.dataset.ask, rowAt(button));
+    const fill = event.target.closest?.("[data-fill]");
+    if (fill) {
+      const form = fill.closest("form");
+      form.querySelector("textarea, input[type=date]").value = fill.dataset.fill;
+      form.requestSubmit();
+    }
+    // A click on the backdrop is a click on the dialog itself, outside its box.
+    if (event.target.matches?.("dialog#form[open]")) {
+      const box = event.target.getBoundingClientRect();
+      const inside = event.clientX >= box.left && event.clientX <= box.right
+        && event.clientY >= box.top && event.clientY <= box.bottom;
+      if (!inside) event.target.close();
+    }
+  });
+
+  document.addEventListener("submit", ({ target }) => {
+    const row = rowAt(target);
+    if (row) hold(row);
+  }, true);
+
+  document.addEventListener("close", (event) => {
+    if (event.target === dialog()) back(asking);
+  }, true);
+
+  document.addEventListener("input", ({ target }) => {
+    const kept = target.form?.dataset.keptAs;
+    if (kept && target.name === "resolution") localStorage.setItem(DRAFT + kept, target.value);
+  });
+
+  // What a form answered: taken or overtaken, it closes; refused, it stays with what was typed.
+  document.addEventListener("htmx:after:swap", (event) => {
+    const { sourceElement: form, response, request } = event.detail.ctx;
+    if (request.method !== "POST" || !form?.matches?.("form") || (response.status >= 300 && response.status !== 409)) return;
+    if (form.closest("#account")) return;
+    if (response.status < 300 && form.dataset.keptAs) localStorage.removeItem(DRAFT + form.dataset.keptAs);
+    if (dialog()?.open) dialog().close();
+    else back(asking);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog") || document.querySelector("dialog[open]")) return;
+    if (document.querySelector(".over")) return;
+    const row = rowAt(document.activeElement);
+    const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+    const all = rows();
+    if (step) {
+      const at = row ? all.indexOf(row) + step : 0;
+      all[Math.min(Math.max(at, 0), all.length - 1)]?.querySelector("th a").focus();
+    } else if (others(event.key, row)) {
+      // It is done.
+    } else if (row && keys[event.key]) row.querySelector(`[data-action="${keys[event.key]}"]`)?.click();
+    else return;
+    event.preventDefault();
+  });
+
+  return { rows, rowAt, askMany, hold };
+}
