@@ -168,7 +168,7 @@ def test_each_role_is_offered_what_it_may_do_and_refused_the_rest(client, role):
     before = snapshot(shown)
     for name in ("risk", "extend", "hand_pick", "label", "unlabel"):
         assert (post(client, name, shown).status_code == 403) is (name not in may)
-    assert (post(client, "task_finish", shown, task.pk).status_code == 403) is ("finish" not in may)
+    assert (post(client, "task_finish", task).status_code == 403) is ("finish" not in may)
     if not may:
         assert snapshot(shown) == before
 
@@ -339,14 +339,68 @@ def test_labels_come_and_go_in_the_teams_spelling_with_undo(browser):
 def test_a_task_is_ticked_off_once_and_taken_back(browser, me):
     shown = account(Stage.NEW)
     task = shown.add_task("Call them", in_days(1), by=me, now=NOW)
-    undo = toast(post(browser, "task_finish", shown, task.pk))["undo"]
+    answer = post(browser, "task_finish", task)
+    undo = toast(answer)["undo"]
     task.refresh_from_db()
     assert (task.done_at, task.done_by) == (NOW, me)
-    assert "was done already" in toast(post(browser, "task_finish", shown, task.pk))["text"]
+    assert 'hx-target="#next-account"' in answer.text
+    assert "Offer a second call" in answer.text
+    again = post(browser, "task_finish", task)
+    assert (again.status_code, toast(again)["text"]) == (409, "Ann Ames finished “Call them” already.")
     browser.post(undo["url"], undo["values"])
     assert Task.objects.filter(pk=task.pk, done_at=None, done_by=None).exists()
     assert Account.objects.get(pk=shown.pk).next_task_on == in_days(1)
-    assert post(browser, "task_finish", account(), task.pk).status_code == 404
+
+
+def test_an_alert_is_worked_on_where_its_account_is_shown(browser, me):
+    shown = account(Stage.NEW)
+    alert = shown.alerts.create(kind="failed-payment", text="Offer help.", raised_at=NOW)
+    later = in_days(3)
+    assert f'href="/alerts/?account={shown.pk}"' in get(browser, shown).text
+    for action, values, words in (
+        ("acknowledge", {}, "Ann Ames is on it"),
+        ("snooze", {"until": str(later), "seen": ""}, "snoozed until 24 Nov"),
+        ("wake", {}, "Snooze"),
+        ("resolve", {"resolution": "Wrote to them"}, "Ann Ames resolved Payment failed Wrote to them"),
+    ):
+        answer = post(browser, f"alert_{action}", alert, **values)
+        assert answer.status_code == 200
+        assert words in said(answer)
+        assert 'hx-target="#count-alerts"' in answer.text
+    undo = toast(answer)["undo"]
+    assert post(browser, "alert_resolve", alert, resolution="Again").status_code == 409
+    assert "Offer help." in browser.post(undo["url"], undo["values"]).text
+    alert.refresh_from_db()
+    assert (alert.resolved_at, alert.acknowledged_by) == (None, me)
+
+
+def test_who_wrote_or_was_named_elsewhere_is_shown_by_the_name_they_had_there(browser):
+    shown = account(Stage.NEW)
+    shown.notes.create(text="Hello", author_reported="Ola Old", created_at=NOW)
+    shown.tasks.create(
+        title="Call", due_on=in_days(1), assignee_reported="Pia Past", created_at=NOW, external_id="t-1"
+    )
+    page = said(get(browser, shown))
+    assert "Ola Old wrote a note" in page
+    assert "An import added the task Call for Pia Past, due 22 Nov" in page
+    assert "22 Nov, tomorrow · Pia Past" in page
+
+
+def test_undo_is_shown_while_the_last_move_can_still_be_undone(browser, me, time_machine):
+    shown = account(Stage.NEW)
+
+    def offered():
+        return f'action="/accounts/{shown.pk}/undo/"' in get(browser, shown).text
+
+    assert not offered()
+    shown.move(Stage.INITIATED, by=me, now=NOW, cause="account")
+    assert offered()
+    time_machine.move_to(NOW + timedelta(minutes=9, seconds=59), tick=False)
+    browser.force_login(me)
+    assert offered()
+    time_machine.move_to(NOW + timedelta(minutes=10), tick=False)
+    assert not offered()
+    assert post(browser, "undo", shown, transition=shown.transitions.first().pk, version=2).status_code == 409
 
 
 def test_ones_own_note_is_changed_and_a_colleagues_is_not(browser, me):

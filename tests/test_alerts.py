@@ -22,13 +22,14 @@ TODAY = timezone.now().date()
 # What each action needs to succeed on an alert that is open, snoozed or resolved.
 ACTIONS = {
     "acknowledge": {},
+    "leave": {},
     "assign": {"assignee": "", "seen": ""},
     "reopen": {},
     "resolve": {"resolution": "Wrote to them"},
     "snooze": {"until": str(TODAY + timedelta(days=3))},
     "wake": {},
 }
-BEFORE = {"reopen": "resolved", "wake": "snoozed"}
+BEFORE = {"reopen": "resolved", "wake": "snoozed", "leave": "acknowledged"}
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ def raised(kind="failed-payment", *, of=None, **fields):
 def ready_for(action, by, **fields):
     """An alert in the state an action is for."""
     alert = raised(**fields)
+    if BEFORE.get(action) == "acknowledged":
+        alert.acknowledge(by=by, now=NOW)
     if BEFORE.get(action) == "resolved":
         alert.resolve(by=by, now=NOW, resolution="Done")
     if BEFORE.get(action) == "snoozed":
@@ -250,7 +253,7 @@ def test_resolving_closes_it_with_its_word_and_undo_reopens_it(browser, me):
     assert (answer.status_code, alert.resolved_by, alert.resolution) == (200, me, "Wrote to them")
     assert open_alerts(alert) == 0
     assert f'<tr id="alert-{alert.pk}" hidden></tr>' in answer.text
-    assert toast(answer)["undo"] == {"url": f"/alerts/{alert.pk}/reopen/?kind=failed-payment", "values": {}}
+    assert toast(answer)["undo"]["url"] == f"/alerts/{alert.pk}/reopen/?kind=failed-payment"
     undone = browser.post(toast(answer)["undo"]["url"])
     alert.refresh_from_db()
     assert (undone.status_code, alert.resolved_at, alert.resolved_by, alert.resolution) == (
@@ -280,8 +283,9 @@ def test_assigning_gives_it_to_a_colleague_and_undo_gives_it_back(browser, me):
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("role", ["viewer", "revenue", "specialist", "lead", "admin"])
 def test_only_who_works_with_alerts_may_change_them(client, role, action):
-    client.force_login(user(role))
-    alert = ready_for(action, user())
+    person = user(role)
+    client.force_login(person)
+    alert = ready_for(action, person)
     before = kept(alert)
     answer = post(client, action, alert, **ACTIONS[action])
     if role in ("viewer", "revenue"):
@@ -372,8 +376,8 @@ def test_what_has_lost_its_cause_or_was_raised_anew_is_not_reopened(browser, me)
             "Ensure this value has at most 2000 characters (it has 2001).",
         ),
         ("resolve", {"resolution": "a\0b"}, "Null characters are not allowed."),
-        ("assign", {"assignee": "0"}, "An alert can be given to a specialist, a lead or an admin."),
-        ("assign", {"assignee": "9" * 20}, "An alert can be given to a specialist, a lead or an admin."),
+        ("assign", {"assignee": "0"}, "It can be given to a specialist, a lead or an admin."),
+        ("assign", {"assignee": "9" * 20}, "It can be given to a specialist, a lead or an admin."),
     ],
 )
 def test_bad_input_gets_a_sentence_and_changes_nothing(browser, action, values, sentence):

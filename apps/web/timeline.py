@@ -95,14 +95,8 @@ def _move(row: StageTransition, numbers: Numbers) -> Entry:
 def _note(row: Any, numbers: Numbers) -> Entry:
     more = f"edited {day(numbers.day_of(row.edited_at), numbers.today)}" if row.edited_at else ""
     what = "a note" if row.kind == Note.Kind.NOTE else row.get_kind_display()
-    return Entry(
-        "wrote",
-        what,
-        who=str(row.author or row.author_reported or "Somebody"),
-        said=rendered(row.text),
-        more=more,
-        row=row,
-    )
+    who = str(row.author or row.author_reported or "Somebody")
+    return Entry("wrote", what, who=who, said=rendered(row.text), more=more, row=row)
 
 
 def _task_made(row: Any, numbers: Numbers) -> Entry:

@@ -124,13 +124,14 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             if kind.stages is not None:
                 caused &= ~Q(kind=name) | Q(account__stage__in=kind.stages)
         return self.filter(resolved_by__isnull=False).change(
-            caused & ~Exists(raised_anew), resolved_at=None, resolved_by=None, resolution=""
+            caused & Q(~Exists(raised_anew)), resolved_at=None, resolved_by=None, resolution=""
         )
 
     def change(self, only_if: Q, **values: object) -> list[int]:
         """Change those that are like that, their accounts locked first and counted anew; returns their ids."""
         of = self.values_list("account", flat=True)
-        accounts = Alert._meta.get_field("account").related_model.objects.filter(pk__in=list(of))
+        every: Any = Alert._meta.get_field("account").related_model
+        accounts = every.objects.filter(pk__in=list(of))
         with transaction.atomic():
             list(accounts.order_by("pk").select_for_update(no_key=True).values_list("pk"))
             ids = list(self.filter(only_if).values_list("pk", flat=True))

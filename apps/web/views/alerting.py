@@ -212,7 +212,7 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
         closed = alert.resolved_at is not None and name != "reopen"
         words = (_resolved if closed else how.otherwise)(alert, today)
         return _answer(request, alert, now, words, status=409, code="conflict")
-    undo = {}
+    undo: Given = {}
     if how.back:
         back, values = how.back(form.cleaned_data)
         values["from"] = request.POST.get("from", "")

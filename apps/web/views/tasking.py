@@ -124,7 +124,7 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
         return _answer(
             request, task, now, (_done if closed else how.otherwise)(task, today), status=409, code="conflict"
         )
-    undo = {"undo": _undo(request, back[0], task, **back[1])} if back else {}
+    undo: Given = {"undo": _undo(request, back[0], task, **back[1])} if back else {}
     return _answer(request, task, now, how.says(task, today), offers=name == "finish", **undo)
 
 
