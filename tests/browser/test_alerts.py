@@ -132,3 +132,47 @@ def test_a_filter_is_a_link_and_the_last_alert_leaves_a_word(opened):
         expect(row(opened, name)).to_have_count(0)
     expect(opened.locator(".empty")).to_contain_text("Nothing wants you now.")
     assert not Alert.objects.open().exists()
+
+
+def test_many_are_chosen_by_keys_resolved_at_once_and_taken_back(opened, axe):
+    for _ in range(2):
+        opened.keyboard.press("j")
+        opened.keyboard.press("v")
+    expect(opened.locator("#picked b")).to_have_text("2 chosen")
+    axe(opened)
+    alert_of("Amber").resolve(by=user(first_name="Dan"), now=timezone.now(), resolution="Called them")
+    opened.keyboard.press("r")
+    opened.keyboard.type("Wrote to them")
+    opened.locator("#form button.primary").press("Enter")
+    expect(opened.locator(".toast")).to_contain_text(
+        "1 alert is resolved. Left as they are: 1 resolved by Dan already."
+    )
+    expect(opened.locator("#alert-rows tr[data-name]")).to_have_count(1)
+    expect(opened.locator("#picked")).to_be_hidden()
+    expect(row(opened, "Cedar").locator("th a")).to_be_focused()
+    opened.keyboard.press("z")
+    expect(opened.locator("#alert-rows tr[data-name]")).to_have_count(2)
+    assert not alert_of("Birch").resolved_at
+
+
+def test_all_that_are_shown_are_acknowledged_in_two_presses(opened):
+    row(opened, "Birch").get_by_role("checkbox").check()
+    opened.get_by_role("button", name="Choose all").click()
+    expect(opened.locator("#picked b")).to_have_text("3 chosen")
+    opened.locator("#picked").get_by_role("button", name="Acknowledge").click()
+    for name in ("Amber", "Birch", "Cedar"):
+        expect(row(opened, name)).to_contain_text(f"{opened.person} is on it")
+    assert Alert.objects.filter(acknowledged_by=opened.person).count() == 3
+
+
+def test_an_alert_is_resolved_on_its_accounts_page(opened, axe):
+    opened.goto(f"/accounts/{alert_of('Amber').account_id}/")
+    opened.get_by_role("button", name="Acknowledge").click()
+    expect(opened.locator("#account")).to_contain_text(f"{opened.person} is on it")
+    opened.get_by_role("button", name="Resolve").click()
+    opened.get_by_label("What was done").fill("Wrote to them")
+    axe(opened)
+    opened.locator("[popover]:popover-open button.primary").click()
+    expect(opened.locator("#h-alerts")).to_have_count(0)
+    expect(opened.locator("#count-alerts")).to_have_text("2")
+    assert alert_of("Amber").resolution == "Wrote to them"

@@ -286,7 +286,7 @@ def _left(ids: Iterable[int], me: User, name: str) -> str:
     alerts = Alert.objects.filter(pk__in=ids).select_related("acknowledged_by", "resolved_by")
     why = Counter(_overtaken(alert, me, name) for alert in alerts)
     gone = len(set(ids)) - sum(why.values())
-    told = [f"{many} {words}" for words, many in why.most_common()]
+    told = [f"{many} {words}" for words, many in sorted(why.items(), key=lambda one: (-one[1], one[0]))]
     return f"Left as they are: {', '.join([*told, *([f'{gone} not here any more'] if gone else [])])}."
 
 
