@@ -72,6 +72,26 @@ class LabelForm(forms.Form):
     name = forms.CharField(max_length=80, error_messages={"required": "Say which label."})
 
 
+class _Several(forms.SelectMultiple):
+    """Values given one by one, or as Undo sends them: with commas in between."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        return [value for given in data.getlist(name) for value in given.split(",") if value]
+
+
+class LabelsForm(forms.Form):
+    labels = forms.ModelMultipleChoiceField(
+        Label.objects.all(),
+        required=False,
+        widget=_Several,
+        error_messages={
+            "invalid_choice": "One of these labels is not there any more.",
+            "invalid_pk_value": "One of these labels is not there any more.",
+        },
+    )
+    seen = forms.DateTimeField(required=False)
+
+
 class UnlabelForm(forms.Form):
     label = forms.ModelChoiceField(
         Label.objects.all(),
@@ -81,10 +101,14 @@ class UnlabelForm(forms.Form):
 
 class RiskForm(forms.Form):
     payment_risk = forms.ChoiceField(choices=PaymentRisk, required=False)
-    payment_risk_reason = forms.CharField(
-        max_length=2000, error_messages={"required": "Say why the risk is what it is."}
-    )
+    payment_risk_reason = forms.CharField(max_length=2000, required=False)
     seen = forms.DateTimeField(required=False)
+
+    def clean(self) -> dict[str, object]:
+        given = super().clean() or {}
+        if given.get("payment_risk") and not given.get("payment_risk_reason"):
+            raise forms.ValidationError("Say why the risk is what it is.")
+        return given
 
 
 class ExtensionForm(forms.Form):

@@ -21,12 +21,13 @@ LABELS_SHOWN = 2
 
 
 class Column(NamedTuple):
-    """A column of the list; the template draws its cell by its key."""
+    """A column of the list; the template draws its cell by its key. ``form`` is what edits it in its place."""
 
     key: str
     label: str
     sort: str = ""
     number: bool = False
+    form: str = ""
 
 
 COLUMNS: dict[str, Column] = {
@@ -36,12 +37,12 @@ COLUMNS: dict[str, Column] = {
         Column("renewal", "Next renewal", "renewal"),
         Column("stage", "Stage", "stage"),
         Column("forecast", "Forecast", "forecast", number=True),
-        Column("owner", "Owner", "owner"),
+        Column("owner", "Owner", "owner", form="assign"),
         Column("outreach", "Last outreach", "outreach"),
         Column("task", "Next due task", "task"),
         Column("notes", "Notes", "notes", number=True),
         Column("users", "Users", "users", number=True),
-        Column("labels", "Labels"),
+        Column("labels", "Labels", form="labels"),
     )
 }
 DEFAULT_COLUMNS = tuple(COLUMNS.values())

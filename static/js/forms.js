@@ -1,44 +1,78 @@
 // The small forms of an account: opened in a dialog, kept as drafts while half typed, closed when they were taken.
 // A page needs <dialog id="form">, data-from="PAGE" around what opens a form, and for each button data-form="NAME".
-// <template id="form-NAME"> opens a form at once, without asking the server; the others are fetched.
+// In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
 const DRAFT = "draft:";
+const READY = ["note", "task"];
 const dialog = () => document.getElementById("form");
-let opener = null;
+let from = null;
 let fetching = false;
+let ahead = "";
 
-/** Open the form `name` ("move", "note", "task" or "assign") of an account, given by its id and its name. */
-export async function openForm(name, account, from, called = "") {
+/** Open the form `name` of an account ("move", "note", …) for a page; `row` is the table row that it is asked for in. */
+export async function openForm(name, account, page, row = null) {
   const place = dialog();
-  const ready = document.getElementById(`form-${name}`);
-  opener = document.activeElement;
-  if (ready) fill(place, ready, account, called);
-  else {
-    fetching = true;
-    await htmx
-      .ajax("GET", `/accounts/${account}/forms/${name}/?from=${from}`, { target: place, swap: "innerHTML" })
-      .finally(() => (fetching = false));
-  }
+  const ready = READY.includes(name);
+  const path = ready ? `/forms/${name}/` : `/accounts/${account}/forms/${name}/`;
+  const { activeElement } = document;
+  const standing = activeElement.closest("tr");
+  from = standing && { row: standing.id, cell: activeElement.closest("td")?.cellIndex };
+  fetching = true;
+  ahead = "";
+  await htmx
+    .ajax("GET", `${path}?from=${page}`, { target: place, swap: "innerHTML" })
+    .finally(() => (fetching = false));
   if (!place.querySelector("form, ul")) return;
+  if (ready) fill(place, account, row?.querySelector("a").textContent ?? "");
   if (!place.open) place.showModal();
-  place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
+  stand(place, row && cellOf(name, row));
+  const first = place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary");
+  first?.focus();
+  if (ahead && first?.matches("textarea, input:not([type])")) {
+    first.value += ahead;
+    first.dispatchEvent(new Event("input", { bubbles: true }));
+  }
 }
 
-function fill(place, ready, account, called) {
-  place.replaceChildren(ready.content.cloneNode(true));
+/** Make a form that serves any account the form of this one. */
+function fill(place, account, called) {
   place.querySelector(".called").textContent = called;
   const form = place.querySelector("form");
   for (const name of ["action", "hx-post"]) {
     form.setAttribute(name, form.getAttribute(name).replace("/0/", `/${account}/`));
   }
   form.dataset.draft = form.dataset.draft.replace(":0", `:${account}`);
-  htmx.process(place);
   restore(place);
 }
 
-// What is typed while a form is on its way is not meant for the page behind it.
+/** The cell of a row that a form edits, if its table has one. */
+function cellOf(name, row) {
+  const heads = [...row.closest("table").tHead.rows[0].cells];
+  return row.cells[heads.findIndex((head) => head.dataset.edits === name)];
+}
+
+/** Put the dialog over a cell; where that is not shown, as on a phone, it stands in the middle like any other. */
+function stand(place, cell) {
+  const box = cell?.getBoundingClientRect();
+  const over = Boolean(box?.width);
+  place.classList.toggle("in-place", over);
+  if (!over) return place.removeAttribute("style");
+  const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
+  place.style.left = within(box.left - 12, place.offsetWidth, innerWidth);
+  place.style.top = within(box.top - 4, place.offsetHeight, innerHeight);
+}
+
+/** Give a cell of a row the focus, or the row's first link. */
+export function focusCell(row, index = 0) {
+  const cell = index ? row?.cells[index] : row?.querySelector("a");
+  if (index && cell) cell.tabIndex = -1;
+  cell?.focus({ preventScroll: true });
+}
+
+// What is typed while a form is on its way is meant for it, not for the page behind.
 document.addEventListener("keydown", (event) => {
   if (!fetching) return;
+  if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) ahead += event.key;
   event.preventDefault();
   event.stopImmediatePropagation();
 }, true);
@@ -48,7 +82,7 @@ document.addEventListener("click", (event) => {
   if (button) {
     const row = button.closest("tr");
     const account = row ? row.id.slice(1) : button.closest("[data-account]").dataset.account;
-    openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from, row?.querySelector("a").textContent);
+    openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from, row);
   }
   // A click on the backdrop is a click on the dialog itself, outside its box. What was typed is kept as a draft.
   if (event.target === dialog() && event.target.open) {
@@ -63,16 +97,21 @@ document.addEventListener("click", (event) => {
 document.addEventListener("close", (event) => {
   if (event.target !== dialog() || event.target.open) return;
   event.target.replaceChildren();
-  if (document.activeElement !== document.body) return;
-  const row = opener?.closest?.("tr");
-  if (row) document.getElementById(row.id)?.querySelector("a")?.focus();
+  if (from && document.activeElement === document.body) focusCell(document.getElementById(from.row), from.cell);
 }, true);
 
-// Up and down walk through the moves.
+// In a list to choose from, Enter takes what is chosen.
 document.addEventListener("keydown", (event) => {
-  const list = event.target.closest?.("dialog .moves");
+  if (event.key !== "Enter" || !event.target.matches?.("dialog.in-place :is(select, [type=checkbox])")) return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
+// Up and down walk through the moves, and through what can be ticked.
+document.addEventListener("keydown", (event) => {
+  const list = event.target.closest?.("dialog :is(.moves, .checks)");
   if (!list || !["ArrowDown", "ArrowUp"].includes(event.key) || event.target.matches("textarea")) return;
-  const stops = [...dialog().querySelectorAll(".moves > li > form > button, .moves summary")];
+  const stops = [...dialog().querySelectorAll(".moves > li > form > button, .moves summary, .checks input")];
   const at = stops.indexOf(event.target);
   stops[(at + (event.key === "ArrowDown" ? 1 : stops.length - 1)) % stops.length]?.focus();
   event.preventDefault();

@@ -1,8 +1,8 @@
 // The daily list under the hands: keys, the actions of the row in hand, and a search field that keeps its focus.
 
-import { openForm } from "./forms.js";
+import { focusCell, openForm } from "./forms.js";
 
-const FORMS = { m: "move", w: "note", t: "task", a: "assign" };
+const FORMS = { m: "move", w: "note", t: "task", a: "assign", l: "labels", r: "risk" };
 const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
 const here = () => document.activeElement?.closest?.("#rows > tr[id^=a]");
 let last = "";
@@ -27,20 +27,46 @@ document.addEventListener("focusin", (event) => {
   showActions(row);
 });
 
+/** Which cell of its row has the focus; 0 for the account's name. */
+const column = () => document.activeElement?.closest?.("#rows td")?.cellIndex ?? 0;
+
 function go(step) {
   const all = rows();
   const at = all.findIndex((row) => row.id === last);
   const to = at < 0 ? all[0] : all[Math.min(Math.max(at + (here() ? step : 0), 0), all.length - 1)];
-  to?.querySelector("a").focus({ preventScroll: true });
-  to?.scrollIntoView({ block: "nearest" });
+  if (!to) return;
+  focusCell(to, editOf(to.cells[column()]) ? column() : 0);
+  to.scrollIntoView({ block: "nearest" });
 }
+
+/** The form that edits a cell in its place, where this person may. */
+const editOf = (cell) => cell && document.querySelector("#scroller thead tr").cells[cell.cellIndex].dataset.edits;
+
+/** Along a row, over what can be changed there. */
+function along(row, step) {
+  const stops = [...row.cells].filter((cell) => !cell.cellIndex || (editOf(cell) && cell.offsetWidth));
+  const at = stops.findIndex((cell) => cell.cellIndex === column());
+  const to = stops[at + step];
+  if (to) focusCell(row, to.cellIndex);
+  to?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+document.addEventListener("dblclick", ({ target }) => {
+  const cell = target.closest?.("#rows td");
+  if (!editOf(cell)) return;
+  getSelection().empty();
+  focusCell(cell.parentElement, cell.cellIndex);
+  edit(editOf(cell), cell.parentElement);
+});
+
+const edit = (name, row) => openForm(name, row.id.slice(1), "list", row);
 
 /** On to the next account that entered, or got another renewal, since this person looked; round and round. */
 function goToNew() {
   const all = rows();
   const at = all.findIndex((row) => row.id === last);
   const next = [...all.slice(at + 1), ...all.slice(0, at + 1)].find((row) => "fresh" in row.dataset);
-  next?.querySelector("a").focus({ preventScroll: true });
+  focusCell(next);
   next?.scrollIntoView({ block: "nearest" });
 }
 
@@ -65,10 +91,13 @@ document.addEventListener("keydown", (event) => {
   const arrows = event.target === document.body || here();
   if (event.key === "j" || (event.key === "ArrowDown" && arrows)) go(1);
   else if (event.key === "k" || (event.key === "ArrowUp" && arrows)) go(-1);
+  else if (event.key === "ArrowRight" && here()) along(here(), 1);
+  else if (event.key === "ArrowLeft" && here()) along(here(), -1);
+  else if (event.key === "Enter" && editOf(event.target.closest("#rows td"))) edit(editOf(event.target), here());
   else if (event.key === "n") goToNew();
   else if (event.key === "f") document.getElementById("filters")?.showPopover();
   else if (FORMS[event.key] && here() && actions?.querySelector(`[data-form=${FORMS[event.key]}]`)) {
-    openForm(FORMS[event.key], here().id.slice(1), "list", here().querySelector("a").textContent);
+    edit(FORMS[event.key], here());
   } else return;
   event.preventDefault();
 });
@@ -84,16 +113,16 @@ document.addEventListener("htmx:config:request", (event) => {
 // The filters stay open while several are chosen, and the search field, which is kept over a swap, follows the address.
 // A row that is drawn anew under the keyboard keeps it.
 let filtersOpen = false;
-let held = "";
+let held = null;
 document.addEventListener("htmx:before:swap", () => {
-  held = here()?.id ?? "";
+  held = here() && { row: here().id, cell: column() };
   filtersOpen = document.getElementById("filters")?.matches(":popover-open") ?? false;
 });
 document.addEventListener("htmx:after:swap", (event) => {
   const filters = document.getElementById("filters");
   if (filtersOpen && filters?.isConnected && !filters.matches(":popover-open")) filters.showPopover();
   if (held && document.activeElement === document.body) {
-    document.getElementById(held)?.querySelector("a").focus({ preventScroll: true });
+    focusCell(document.getElementById(held.row), held.cell);
   }
   const q = document.getElementById("q");
   const asked = new URLSearchParams(location.search).get("q") ?? "";

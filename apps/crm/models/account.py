@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -484,6 +485,13 @@ class Account(Movable):
             AccountLabel.objects.get_or_create(account=self, label=label)
             self.edit(now=now)
         return label
+
+    def relabel(self, *, now: datetime, seen: datetime | None = None, labels: Iterable[Label]) -> None:
+        """Let it wear just these labels; ``seen`` and what it raises are those of ``edit``."""
+        with transaction.atomic():
+            self.lock()
+            self.edit(now=now, seen=seen)
+            self.labels.set(labels)
 
     def remove_label(self, label: Label, *, now: datetime) -> None:
         """Take a label off; one that is not there is no matter."""

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
-from apps.crm.models import Account, Note, Policy, StageTransition, User
+from apps.crm.models import Account, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
@@ -23,6 +23,15 @@ from apps.web.display import away
 from apps.web.forms import LookedForm
 from apps.web.rights import SignedIn
 
+# What can be done to a row: its form, the word and the key for it, and the right it asks for.
+ACTIONS = (
+    ("move", "Move", "m", "move"),
+    ("note", "Note", "w", "note"),
+    ("task", "Task", "t", "task"),
+    ("risk", "Risk", "r", "payment risk"),
+    ("assign", "Assign", "a", "edit"),
+    ("labels", "Labels", "l", "edit"),
+)
 NOTICES_SHOWN = 3
 CHANGED_AT_ONCE = 200
 
@@ -87,9 +96,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "columns": tables.DEFAULT_COLUMNS,
             "chips": _chips(request, asked),
             "sorts": _sort_links(request, asked),
-            "kinds": Note.Kind.choices,
-            "people": User.objects.assignable(),
-            "today": numbers.today,
+            "actions": ACTIONS,
         },
     )
 

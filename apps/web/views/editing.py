@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
@@ -26,6 +27,7 @@ from apps.web.forms import (
     ExtensionForm,
     HandPickForm,
     LabelForm,
+    LabelsForm,
     NoteEditForm,
     RenewalForm,
     RiskForm,
@@ -33,13 +35,13 @@ from apps.web.forms import (
 )
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import Clash, account_parts
-from apps.web.views.moves import changed, invalid, not_made, origin
+from apps.web.views.moves import PARTS, changed, invalid, origin
 
 Facts = Mapping[str, Any]
 
 
 class Edit(NamedTuple):
-    """Some facts that are edited together: who may, how they are read, and how they are said."""
+    """Some facts that are edited together: who may, how they are read, said and saved."""
 
     right: str
     label: str
@@ -47,6 +49,20 @@ class Edit(NamedTuple):
     form: type[forms.Form]
     says: Callable[[Facts], str]
     stamps: Callable[[User, datetime], dict[str, Any]] = lambda by, now: {}
+    save: Callable[..., None] = Account.edit
+
+    def sent(self, account: Account) -> dict[str, str]:
+        """The facts as they are, in the way this form sends them."""
+        return {
+            name: _sent(field, getattr(account, name))
+            for name, field in self.form.base_fields.items()
+            if name != "seen"
+        }
+
+
+def _sent(field: forms.Field, value: Any) -> str:
+    value = field.prepare_value(value.all() if hasattr(value, "all") else value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
 def _risk(facts: Facts) -> str:
@@ -57,6 +73,10 @@ def _risk(facts: Facts) -> str:
 def _extension(facts: Facts) -> str:
     until = facts["extended_until"]
     return f"until {until:%-d %b %Y}: {facts['extended_reason']}" if until else "not extended"
+
+
+def _labels(facts: Facts) -> str:
+    return ", ".join(map(str, facts["labels"].all())) or "none"
 
 
 EDITS = {
@@ -83,6 +103,7 @@ EDITS = {
     "hand-picked": Edit(
         "edit", "Hand-picked", "hand_pick", HandPickForm, lambda facts: facts["hand_picked"] or "no"
     ),
+    "labels": Edit("edit", "Labels", "labels", LabelsForm, _labels, save=Account.relabel),
 }
 
 
@@ -97,24 +118,26 @@ def _edit(request: SignedIn, account: Account, how: Edit) -> HttpResponse:
     if not form.is_valid():
         return invalid(form)
     facts = dict(form.cleaned_data)
-    seen = facts.pop("seen")
+    seen, before = facts.pop("seen"), how.sent(account)
     try:
-        account.edit(now=now, seen=seen, **facts, **how.stamps(request.user, now))
-    except MoveError as error:
-        if origin(request) != "account":
-            return not_made(request, account, error, now=now)
+        how.save(account, now=now, seen=seen, **facts, **how.stamps(request.user, now))
+    except MoveError:
         account.refresh_from_db()
         theirs = how.says({field: getattr(account, field) for field in facts})
         return _both(request, account, how, theirs=theirs, mine=how.says(facts), now=now)
     return changed(
-        request, account, now=now, text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts)}."[:200]
+        request,
+        account,
+        now=now,
+        text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts)}."[:200],
+        undo=_undo(request, how.address, account, seen=account.changed_at.isoformat(), **before),
     )
 
 
 def _both(
     request: SignedIn, account: Account, how: Edit, *, theirs: str, mine: str, now: datetime
 ) -> HttpResponse:
-    kept = {field: request.POST.get(field, "") for field in how.form.base_fields if field != "seen"}
+    kept = {field: ",".join(request.POST.getlist(field)) for field in how.form.base_fields if field != "seen"}
     return _clashing(
         request,
         account,
@@ -132,7 +155,12 @@ def _both(
 
 def _clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime) -> HttpResponse:
     """409: what is true, with both values and the choice between them."""
-    parts = account_parts(request, account, now=now, moved=None, clash=clash)
+    if origin(request) == "account":
+        parts = account_parts(request, account, now=now, moved=None, clash=clash)
+    else:
+        asked = {"account": account, "clash": clash, "origin": origin(request)}
+        parts = PARTS[origin(request)](request, account, now=now, moved=None)
+        parts += render_to_string("web/_clash_parts.html", asked, request)
     text = "Somebody else has changed this meanwhile. Nothing was overwritten; choose which to keep."
     return trigger_client_event(
         HttpResponse(parts, status=409), "toast", {"text": text, "bad": True, "code": "conflict"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.crm.models import Account, Note, Policy, User
+from apps.crm.models import Account, Label, Note, Policy, User
 from apps.crm.pipeline import likeliest_first
 from apps.web.display import away, day
 from apps.web.forms import NoteForm, TaskForm
@@ -15,7 +16,18 @@ from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid
 
 # The small forms of an account, and the right each asks for.
-FORMS = {"move": "move", "note": "note", "task": "task", "assign": "edit"}
+FORMS = {
+    "move": "move",
+    "note": "note",
+    "task": "task",
+    "assign": "edit",
+    "labels": "edit",
+    "risk": "payment risk",
+}
+# Those that need nothing of the account but its id, which the page fills in.
+READY = ("note", "task")
+READY_SECONDS = 600
+LABELS_OFFERED = 500
 
 
 @require_safe
@@ -28,6 +40,16 @@ def form(request: SignedIn, pk: int, name: str) -> HttpResponse:
     return needed(_form)(request, account, name)
 
 
+@require_safe
+def ready_form(request: SignedIn, name: str) -> HttpResponse:
+    """A form that serves any account: fetched once, and then at hand."""
+    if name not in READY:
+        raise Http404
+    answer = needs(FORMS[name])(_form)(request, Account(pk=0), name)
+    patch_cache_control(answer, private=True, max_age=READY_SECONDS)
+    return answer
+
+
 def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
     return render(
         request,
@@ -38,6 +60,8 @@ def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
             "origin": request.GET.get("from", "account"),
             "options": likeliest_first(account) if name == "move" else [],
             "people": User.objects.assignable() if name in ("task", "assign") else [],
+            "labels": Label.objects.all()[:LABELS_OFFERED] if name == "labels" else [],
+            "worn": set(account.labels.all()) if name == "labels" else set(),
             "kinds": Note.Kind.choices,
             "today": Policy.at(timezone.now()).today,
         },
