@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from apps.crm.models import Account, Call, StageTransition, User
+from apps.crm.models import Account, Call, Purchase, StageTransition, User
 from apps.crm.pipeline import Stage
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -67,6 +67,13 @@ def call(of: Account, kind: str = "intro", *, starts_at: datetime | None = None,
     fields.setdefault("external_id", f"call-{next(_serial)}")
     fields.setdefault("ends_at", starts_at + timedelta(minutes=30))
     return Call.objects.create(account=of, kind=kind, starts_at=starts_at, **fields)
+
+
+def purchase(of: Account, *, bought_at: datetime, **fields: Any) -> Purchase:
+    """A paid call that was bought."""
+    fields.setdefault("external_id", f"order-{next(_serial)}")
+    fields.setdefault("amount", 200)
+    return Purchase.objects.create(account=of, bought_at=bought_at, **fields)
 
 
 def days(number: int) -> timedelta:

@@ -137,10 +137,15 @@ class CallFilter(QueryFilter):
     kind = django_filters.ChoiceFilter(
         label="Kind", choices=[(kind.value, kind.label) for kind in Call.Kind if kind.value]
     )
+    lane = django_filters.ChoiceFilter(method="whole", label="Lane", choices=list(LANES.items()))
     host = django_filters.ChoiceFilter(method="hosted", label="Host", choices=[])
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
         return {"host": lambda: self._people_choices()}
+
+    def whole(self, calls: models.QuerySet[Any], name: str, value: str) -> models.QuerySet[Any]:
+        """A lane to be shown whole narrows no call."""
+        return calls
 
     def hosted(self, calls: models.QuerySet[Any], name: str, value: str) -> models.QuerySet[Any]:
         hosts = CallHost.objects.filter(call=OuterRef("pk"))

@@ -104,6 +104,8 @@ class CallAdmin(OfAccount, Kept):
     list_filter = ["kind", "status", "starts_at"]
     search_fields = ["external_id", "contact_email", "account__external_id"]
     inlines = [HostInline]
+    # How a call went moves its account, which an edited row would not.
+    readonly_fields: ClassVar[Any] = ["status", "marked_at", "marked_by", "transition"]
 
 
 @admin.register(Purchase)

@@ -24,6 +24,7 @@ from apps.crm.models import (
     Contact,
     Label,
     Note,
+    Purchase,
     Task,
     User,
 )
@@ -249,6 +250,8 @@ class Story:
             self._note(row.reason, row.at, Note.Kind.HANDOFF)
         elif stage == S.CHURNED:
             self._note(row.reason, row.at, Note.Kind.FEEDBACK)
+        elif stage == S.PAID_CALL:
+            self._add(self._purchase(row.at - timedelta(minutes=2)))
         elif stage == S.AWAITING_FINAL_OUTREACH:
             due_on = self.cast.numbers.day_of(row.at) + timedelta(days=2)
             task = self._todo("Send the final outreach", due_on, row.at, cause=row.cause, transition=row)
@@ -267,6 +270,15 @@ class Story:
             Task(account=self.account, title=title, due_on=due_on, created_at=at, assignee=assignee, **more)
         )
         return task
+
+    def _purchase(self, at: datetime) -> Purchase:
+        return Purchase(
+            account=self.account,
+            external_id=f"order-{self.account.external_id}",
+            email=self.contact.email,
+            amount=Decimal(200),
+            bought_at=at,
+        )
 
     def _call(self, kind: str, status: str, starts_at: datetime) -> None:
         number = len(self.rows[Call]) + 1

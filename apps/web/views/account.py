@@ -19,6 +19,7 @@ from apps.web import tables
 from apps.web.billplot import plot
 from apps.web.display import GROUPS, runway_at
 from apps.web.timeline import KINDS, timeline
+from apps.web.views.calls import marks_for
 
 BILLS, FEW, MANY = 12, 5, 50
 
@@ -97,7 +98,10 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "contacts": list(account.contacts.ranked()[:MANY]),
         "bills": bills[:FEW],
         "plot": plot(bills, numbers.today),
-        "calls": list(account.calls.all()[:FEW]),
+        "calls": [
+            (call, marks_for(call.status, call.starts_at, numbers.now))
+            for call in account.calls.prefetch_related("hosts")[:FEW]
+        ],
         "kinds": Note.Kind.choices,
         "labels": list(account.labels.all()),
         "all_labels": list(Label.objects.values_list("name", flat=True)[:500]),

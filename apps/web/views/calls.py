@@ -90,16 +90,13 @@ def calls_parts(request: SignedIn, account: Account, *, now: datetime, moved: St
 
 
 def _context(request: SignedIn, numbers: Numbers) -> dict[str, Any]:
-    asked = CallFilter(request.GET, numbers=numbers, user=request.user, also=("lane",))
-    lane = request.GET.get("lane", "")
-    if lane not in {"", *LANES}:
-        asked._ignore("Lane", [lane])
+    asked = CallFilter(request.GET, numbers=numbers, user=request.user)
     desk = Desk(request.user, asked, numbers)
     return {
         "asked": asked,
         "notices": asked.notices[:NOTICES_SHOWN],
         "groups": desk.groups(),
-        "lanes": desk.lanes(lane),
+        "lanes": desk.lanes(asked.form.cleaned_data.get("lane") or ""),
         "may": request.user.may("call"),
         "people": User.objects.assignable() if request.user.may("call") else [],
         "zone": city(request.user.time_zone),
@@ -173,7 +170,7 @@ class Desk:
         return query.urlencode() if hidden and (lane != whole or len(rows) < WHOLE_LANE) else ""
 
     def _row(self, call: Call, hosts: dict[int, list[int]]) -> Row:
-        account, begun = call.account, call.starts_at <= self.now
+        account = call.account
         return Row(
             call=call.pk,
             account=account.pk,
@@ -187,7 +184,7 @@ class Desk:
             hosts=self._hosts(hosts.get(call.pk, ())),
             runs=_runs(account.sales_contact_kind, account.sales_contact_name, call.kind),
             status=call.status,
-            marks=BEGUN if begun else AHEAD,
+            marks=marks_for(call.status, call.starts_at, self.now),
         )
 
     def _paid(self, row: Paid, hosts: dict[int, list[int]]) -> Row:
@@ -204,17 +201,10 @@ class Desk:
             hosts=self._hosts(hosts.get(row.call_id, ()) if row.call_id else ()),
             runs=_runs(row.sales_contact_kind, row.sales_contact_name, Call.Kind.CONSULTATION),
             status=row.lane,
-            marks=self._marks(row),
+            marks=marks_for(row.lane, row.starts_at, self.now) if row.call_id and row.starts_at else (),
             price="" if row.amount is None else amount(row.amount, row.currency or "USD"),
             notes=tuple(self._notes(row)),
         )
-
-    def _marks(self, row: Paid) -> tuple[tuple[Call.Status, str], ...]:
-        if row.call_id is None or row.starts_at is None:
-            return ()
-        if row.lane != Call.Status.BOOKED:
-            return MARKED
-        return BEGUN if row.starts_at <= self.now else AHEAD
 
     def _notes(self, row: Paid) -> Iterable[str]:
         """What is worth knowing of a paid call, a sentence each."""
@@ -239,6 +229,13 @@ class Desk:
     def _when(self, moment: datetime) -> str:
         here = moment.astimezone(self.zone)
         return f"{here:%a} {day(here.date(), self.today)}, {here:%H:%M}"
+
+
+def marks_for(status: str, starts_at: datetime, now: datetime) -> tuple[tuple[Call.Status, str], ...]:
+    """What a person can say of a call now, with the words of the buttons."""
+    if status != Call.Status.BOOKED:
+        return MARKED
+    return BEGUN if starts_at <= now else AHEAD
 
 
 def there(moment: datetime, zone: str, here: ZoneInfo) -> str:
