@@ -118,6 +118,15 @@ def skip(playbook: Playbook, account: Account, *, by: User, now: datetime) -> bo
     return new
 
 
+def unskip(playbook: Playbook, account: Account) -> bool:
+    """Take back a skip that still stands; False when there is none, or its renewal has passed into the next."""
+    with transaction.atomic():
+        account.lock()
+        renewal = Account.objects.filter(pk=account.pk).values_list(RENEWAL.occasion, flat=True).get()
+        skips = Act.objects.filter(playbook=playbook.name, account=account, occasion=renewal, skipped=True)
+        return bool(skips.delete()[0])
+
+
 def run(
     names: Sequence[str],
     *,

@@ -50,7 +50,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Ahead:
-    """The days looked at, today first; fewer than asked for when there was no more time. ``failed``: acts that would fail."""
+    """The days looked at, today first, and on how many accounts it would fail.
+
+    ``whole`` is False when there was no time for all the days that were asked for.
+    """
 
     days: list[Day]
     failed: int
@@ -135,17 +138,18 @@ class _Table(NamedTuple):
 def _tables() -> tuple[_Table, ...]:
     """The accounts, all that hangs on one, and the runs; the accounts first."""
     relations = Account._meta.get_fields(include_hidden=True)
-    hanging = {
+    hanging: dict[Any, str | None] = {
         relation.related_model: relation.field.column
         for relation in relations
         if isinstance(relation, models.ForeignObjectRel) and isinstance(relation.field, models.ForeignKey)
     }
-    return tuple(_table(model, of) for model, of in {Account: "id", **hanging, Run: None}.items())
+    tables: dict[type[models.Model], str | None] = {Account: "id", **hanging, Run: None}
+    return tuple(_table(model, of) for model, of in tables.items())
 
 
 def _table(model: type[models.Model], of: str | None) -> _Table:
     quote = connection.ops.quote_name
-    columns = [quote(column.column) for column in model._meta.concrete_fields if not column.generated]
+    columns = [quote(str(one.column)) for one in model._meta.concrete_fields if not one.generated]
     numbered = isinstance(model._meta.pk, models.AutoField)
     return _Table(model._meta.db_table, ", ".join(columns), of, numbered)
 
@@ -170,8 +174,13 @@ class _Copies:
         if not free:
             raise Busy
         self._schema = schema
+        self._here = self._counted = 0
         self._do("; ".join(map(self._made, _tables())))
-        self._do("; ".join(index for (index,) in self._do(_PROMISES, (schema, [table.name for table in _tables()]))))
+        self._do(
+            "; ".join(
+                index for (index,) in self._do(_PROMISES, (schema, [table.name for table in _tables()]))
+            )
+        )
         self._do("SET TRANSACTION READ ONLY")
         self._look_at("pg_temp", schema)
 
@@ -193,7 +202,15 @@ class _Copies:
         for table in others if taken else ():
             if table.of:
                 self._copy(table, f"{table.of} = ANY(%s)", (taken,))
+        self._count(len(taken))
         self._look_at("pg_temp", self._schema)
+
+    def _count(self, more: int) -> None:
+        """Tell the planner how many there are when they have doubled: else it reads them all for every account."""
+        self._here += more
+        if self._here > 2 * self._counted:
+            self._do(f"ANALYZE {', '.join(f'pg_temp.{table.name}' for table in _tables())}")
+            self._counted = self._here
 
     def _made(self, table: _Table) -> str:
         like = f"LIKE {self._schema}.{table.name} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY"
