@@ -55,6 +55,7 @@ CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(BASE_URL))]
 
 INSTALLED_APPS = [
     "apps.crm",
+    "apps.outbox",
     "apps.playbooks",
     "apps.intake",
     "apps.web",
