@@ -25,6 +25,15 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"expires": 3000},
     },
+    **{
+        f"send-{channel}": {
+            "task": "apps.outbox.jobs.send",
+            "schedule": 5.0,
+            "args": [channel],
+            "options": {"expires": 4},
+        }
+        for channel in ("slack", "mail")
+    },
     "imports": {"task": "apps.intake.jobs.run_import", "schedule": 5.0, "options": {"expires": 4}},
 }
 

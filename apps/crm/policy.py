@@ -98,6 +98,9 @@ NUMBERS: dict[str, Number] = {
         "Credits are offered this long after a missed paid call, if they stay silent.",
         handbook=True,
     ),
+    "mail_daily_cap": Number(
+        200, "mails a day", "So many automatic mails leave on one day; the rest waits for the next."
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -137,6 +140,7 @@ class Numbers:
     scope_entry_forecast: int
     scope_band_to: int
     paid_call_silence_days: int
+    mail_daily_cap: int
     undo_minutes: int
     undo_automatic_days: int
 

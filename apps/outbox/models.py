@@ -16,6 +16,7 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from apps.crm.models import User
+from apps.outbox.bell import ring_after_commit
 from apps.outbox.inert import inert, one_line
 
 SLACK, MAIL = "slack", "mail"
@@ -50,7 +51,9 @@ class MessageQuerySet(models.QuerySet[Any]):
         kept = dict(self.filter(reference__in=given).values_list("reference", "pk"))
         for reference, pk in kept.items():
             given[reference].pk = pk
-        return [message for reference, message in given.items() if reference in kept]
+        new = [message for reference, message in given.items() if reference in kept]
+        ring_after_commit(message.channel for message in new)
+        return new
 
     def waiting(self) -> MessageQuerySet:
         """Neither sent, nor held back, nor given up."""
