@@ -185,6 +185,10 @@ class GateQuerySet(models.QuerySet[Any]):
     def shut(self) -> GateQuerySet:
         return self.filter(shut_at__isnull=False)
 
+    def dead(self) -> GateQuerySet:
+        """Shut by themselves, because what is behind them does not take messages any more."""
+        return self.shut().filter(by__isnull=True)
+
     def turn(self, name: str, *, shut: bool, by: User | None, now: datetime, because: str = "") -> bool:
         """Shut a gate or open it again; False when it is so already."""
         with transaction.atomic():

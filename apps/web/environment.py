@@ -17,6 +17,7 @@ from apps.crm.keyset import counts
 from apps.crm.models import Alert, Note, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
+from apps.outbox.models import Gate
 from apps.web import display
 
 
@@ -88,6 +89,7 @@ def environment(**options: Any) -> Environment:
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
         bar_counts=bar_counts,
+        dead_gates=Gate.objects.dead,
         get_messages=get_messages,
         day=display.day,
         away=display.away,

@@ -14,6 +14,7 @@ from apps.web.views import (
     imports,
     marking,
     moves,
+    outbox,
     playbooks,
     tasking,
     tasks,
@@ -72,6 +73,11 @@ urlpatterns = [
     path("import/<int:pk>/release/", imports.release, name="import_release"),
     path("import/drift/", theirs.drift, name="drift"),
     path("import/quarantine/", theirs.quarantine, name="quarantine"),
+    path("outbox/", outbox.outbox, name="outbox"),
+    path("outbox/<int:pk>/", outbox.message, name="message"),
+    path("outbox/<int:pk>/html/", outbox.message_html, name="message_html"),
+    path("outbox/<int:pk>/retry/", outbox.retry, name="message_retry"),
+    path("outbox/gates/<slug:name>/", outbox.turn, name="outbox_turn"),
     path("playbooks/", playbooks.playbooks, name="playbooks"),
     path("playbooks/<slug:name>/", playbooks.playbook, name="playbook"),
     path("playbooks/<slug:name>/pause/", playbooks.pause, name="playbook_pause"),
@@ -85,4 +91,5 @@ urlpatterns = [
         for name in tasking.CHANGES
     ),
     path("tasks/<int:pk>/next/", tasking.next_step, name="task_next"),
+    path("unsubscribe/<str:token>/", outbox.unsubscribe, name="unsubscribe"),
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.validators import MaxLengthValidator
@@ -18,6 +19,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             default=Value(2),
         )
         return self.order_by(rank, "pk")
+
+    def unsubscribe(self, email: str, *, now: datetime) -> None:
+        """Keep automatic mail from a person, at whatever account they are."""
+        self.filter(email=email, unsubscribed_at__isnull=True).update(unsubscribed_at=now)
 
 
 class Contact(models.Model):

@@ -31,6 +31,7 @@ RIGHTS: dict[str, set[str]] = {
     "payment risk": _WORKS | {REVENUE},
     "export revenue": {REVENUE, LEAD, ADMIN},
     "import": _LEADS,
+    "outbox": _LEADS,
     "policy": _LEADS,
     "playbooks": _LEADS,
     "shared views": _LEADS,
