@@ -101,8 +101,8 @@ def lived_through(number, ticks=1):
             run(
                 [*PLAYBOOKS],
                 now=now,
-                tell=lambda line, on=in_days(offset): told.add(
-                    (line.playbook, on, line.account, line.because)
+                tell=lambda line, offset=offset: told.add(
+                    (line.playbook, in_days(offset), line.account, line.because)
                 ),
             )
     return told

@@ -92,12 +92,6 @@ NUMBERS: dict[str, Number] = {
     "scope_band_to": Number(
         500, "dollars", "Up to this forecast an account is in the segment Onboarding Lead 100-500MRR."
     ),
-    "paid_call_silence_days": Number(
-        14,
-        "days",
-        "Credits are offered this long after a missed paid call, if they stay silent.",
-        handbook=True,
-    ),
     "mail_daily_cap": Number(
         200, "mails a day", "So many automatic mails leave on one day; the rest waits for the next."
     ),
@@ -139,7 +133,6 @@ class Numbers:
     scope_credit_low: int
     scope_entry_forecast: int
     scope_band_to: int
-    paid_call_silence_days: int
     mail_daily_cap: int
     undo_minutes: int
     undo_automatic_days: int

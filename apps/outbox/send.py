@@ -83,7 +83,7 @@ def _claim(channel: str, *, now: datetime) -> tuple[Message | None, timedelta | 
         message.tried_from = message.tried_from or now
         message.claimed_until = now + LEASE
         message.save(update_fields=["tries", "tried_from", "claimed_until"])
-        gate.not_before = now + WAYS[channel].pace
+        gate.not_before = now + (WAYS[channel].pace if WAYS[channel].is_set_up else AT_ONCE)
         gate.save(update_fields=["not_before"])
         return message, None
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from apps.crm import scope
-from apps.crm.models import Account
+from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import Stage, permitted
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks import billing, leaving, paid_calls, sales
@@ -29,7 +29,16 @@ from apps.playbooks.occasions import (
     SIGNAL,
     Once,
 )
-from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Then, how_far
+from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Tell, Then, how_far
+
+HANDOFF_IS_NEWS_DAYS = 14
+
+_HANDOFFS = (
+    StageTransition.objects.filter(account=OuterRef("pk"), to_stage=Stage.SALES_HANDOFF)
+    .exclude(cause__startswith="undo:")
+    .order_by("-version")
+)
+HANDOFF = Once("handoff", "a handoff", Subquery(_HANDOFFS.values("pk")[:1]))
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,18 @@ def _decided(outcome: scope.Outcome, numbers: Numbers, *rows: int) -> Any:
     wanted = [number for number, row in enumerate(scope.TABLE, start=1) if row.outcome == outcome]
     outside = Account.objects.filter(stage=Stage.OUTSIDE)
     return outside.with_scope_row(numbers).filter(row__in=rows or wanted)
+
+
+def _handed_to_sales(numbers: Numbers) -> Any:
+    """Older handoffs are no news any more, and those that came in with a file never were."""
+    return (
+        Account.objects.filter(stage=Stage.SALES_HANDOFF)
+        .filter(stage_since__gte=numbers.start_of(numbers.today - timedelta(days=HANDOFF_IS_NEWS_DAYS)))
+        .annotate(
+            cause=Subquery(_HANDOFFS.values("cause")[:1]), note=Subquery(_HANDOFFS.values("reason")[:1])
+        )
+        .exclude(cause="import")
+    )
 
 
 def _in_scope(row: Row, numbers: Numbers) -> str:
@@ -302,6 +323,17 @@ PLAYBOOKS: dict[str, Playbook] = {
             numbers=("alert_owner",),
             facts=("said_at", "said_by", "said_because"),
             tend=sales.tend_returned_handovers,
+        ),
+        Playbook(
+            name="handoff-told",
+            says="An account was handed to Sales: the team and Sales hear of it, with the note.",
+            whom=f"accounts handed to Sales in the last {HANDOFF_IS_NEWS_DAYS} days, by anybody but a file",
+            who=_handed_to_sales,
+            once=HANDOFF,
+            because=lambda row, numbers: f"Handed to Sales: {row.note}" if row.note else "Handed to Sales",
+            then=Tell("Handed to Sales", lambda row: row.note),
+            numbers=("time_zone",),
+            facts=("note",),
         ),
     )
 }

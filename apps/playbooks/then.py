@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from django.db import transaction
 
 from apps.crm.models import Account, Alert, Task, User
-from apps.crm.models.alert import AlertQuerySet
+from apps.crm.models.alert import AlertQuerySet, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
+from apps.outbox.models import Message
 
 
 class Row(Protocol):
@@ -108,6 +109,35 @@ class AddTask:
         return {"title": title, "urgent": self.urgent, "assignee_id": self.to_whom(row)}
 
 
+def tell_slack(batch: Batch, head: str, text: Callable[[Row], str]) -> None:
+    """Tell the team's Slack channel of each account, once an occasion: an alert that opens again is not told again."""
+    Message.objects.write(
+        Message.slack(
+            f"playbook:{batch.playbook}:{row.pk}:{row.occasion}",
+            kind=batch.playbook,
+            account_id=row.pk,
+            subject=f"{head}: {row.name}",
+            text=text(row),
+            now=batch.numbers.now,
+        )
+        for row in batch.rows
+    )
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tell the team's Slack channel, and no more."""
+
+    head: str
+    text: Callable[[Row], str]
+    to: Stage | None = None
+    says: str = "tells the team in Slack"
+
+    def __call__(self, batch: Batch) -> Mapping[int, int]:
+        tell_slack(batch, self.head, self.text)
+        return {}
+
+
 @dataclass(frozen=True)
 class MoveWithTask:
     """Move the accounts, and give their owners a task each that goes away if the move is undone."""
@@ -146,13 +176,14 @@ class MoveOnly:
 
 @dataclass(frozen=True)
 class Refer:
-    """Note on the accounts that Sales was told of them."""
+    """Tell Sales of the accounts in Slack, and note on them that it was told."""
 
     to: Stage | None = None
-    says: str = "notes on the account that it is a lead for Sales"
+    says: str = "tells Sales in Slack, and notes on the account that it did"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
         Account.objects.filter(pk__in=[row.pk for row in batch.rows]).update(referred_at=batch.numbers.now)
+        tell_slack(batch, "A lead for Sales", lambda row: batch.because[row.pk])
         return {}
 
 
@@ -163,7 +194,9 @@ class RaiseAlert:
     text: Callable[[Row, Numbers], str]
     attempts: Callable[[Row], int] = lambda row: 0
     to: Stage | None = None
-    says: str = "raises an alert for the alert owner, else the account's owner, else all leads"
+    says: str = (
+        "raises an alert for the alert owner, else the account's owner, else all leads, and tells it in Slack"
+    )
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
         numbers = batch.numbers
@@ -186,6 +219,7 @@ class RaiseAlert:
             ignore_conflicts=True,
         )
         Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
+        tell_slack(batch, alert_kind(batch.playbook).label, lambda row: self.text(row, numbers))
         return {}
 
 

@@ -32,7 +32,9 @@ class AlertKind:
 # A kind is the name of the playbook that raises it.
 ALERT_KINDS: dict[str, AlertKind] = {
     "missed-outreach": AlertKind("Outreach missed", "when the account leaves 1", stages=(Stage.NEW,)),
-    "failed-payment": AlertKind("Payment failed", "when the bill is paid, void or uncollectible", meaning="bad"),
+    "failed-payment": AlertKind(
+        "Payment failed", "when the bill is paid, void or uncollectible", meaning="bad"
+    ),
     "large-invoice": AlertKind("Large invoice", "when the bill is paid", meaning="info"),
     "churn-signal": AlertKind(
         "Churn signal",

@@ -115,10 +115,6 @@ class Task(models.Model):
         """Tick it off; False when somebody already had."""
         return self._while_open(done_at=now, done_by=by)
 
-    def drop(self, *, by: User | None, now: datetime) -> bool:
-        """Close it undone, because what asked for it was taken back; False when it was done."""
-        return self._close(done_at=now, done_by=by, dropped=True)
-
     def reopen(self) -> bool:
         """Take the tick back; False when it is open already."""
         return self._change(Q(done_at__isnull=False), done_at=None, done_by=None, dropped=False)
