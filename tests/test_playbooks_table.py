@@ -266,6 +266,8 @@ def test_a_playbook_is_for_exactly_these_and_acts_once(name, made, expected):
     assert due(named(name), Policy.at(NOW)).filter(pk=of.pk).exists() is expected
     assert acted_on(name) == ([of.pk] if expected else [])
     assert acted_on(name, now=LATER) == []
+    # Not only is it not acted on twice: it is not found again.
+    assert not due(named(name), Policy.at(LATER)).exists()
     after = snapshot(of)
     made_here = (len(after["tasks"]) - len(before["tasks"]), len(after["alerts"]) - len(before["alerts"]))
     one = (0, 1) if isinstance(PLAYBOOKS[name].then, RaiseAlert) else (1, 0)

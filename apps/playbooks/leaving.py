@@ -9,7 +9,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, DateField, F, OuterRef, Q, Subquery, TextField, Value, When
+from django.db.models import (
+    Case,
+    DateField,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast, Coalesce, Concat, TruncDate
 
 from apps.crm.models import Account, Alert, Bill, Signal
@@ -22,47 +32,52 @@ _KIND = "churn-signal"
 _MADE = (Bill.Status.OPEN, Bill.Status.PAID, Bill.Status.UNCOLLECTIBLE)
 
 
-def _billed_from() -> Subquery:
+def _billed_from(account: str) -> Subquery:
     """The day on which the last period began that the account at hand was billed for above 0."""
-    bills = Bill.objects.filter(account=OuterRef("account"), status__in=_MADE, amount__gt=0)
+    bills = Bill.objects.filter(account=OuterRef(account), status__in=_MADE, amount__gt=0)
     bills = bills.filter(period_start__isnull=False)
     return Subquery(bills.order_by("-period_start").values("period_start")[:1])
 
 
+# No subquery stands in another here: the engine asks for the occasion from inside a third, and Django then gives two
+# of them one name.
 def signalled(numbers: Numbers) -> Any:
     """Accounts in the pipeline that seem to leave, by their last cancellation, or else by a month at 0."""
-    entered_on = TruncDate("entered_at", tzinfo=numbers.zone)
     since = numbers.today - timedelta(days=numbers.churn_month_days)
     canceled = Signal.objects.filter(kind=Signal.Kind.SUBSCRIPTION_CANCELED)
     nothing = Bill.objects.filter(amount=0, status__in=_MADE, period_end__range=(since, numbers.today))
-    # A cancellation that they took back by going on is none.
-    stands = canceled.filter(account=OuterRef("pk"))
-    stands = stands.filter(Q(account__entered_at__isnull=True) | Q(at__gte=OuterRef("entered_at")))
-    stands = stands.alias(day=TruncDate("at", tzinfo=numbers.zone), billed_from=_billed_from())
-    stands = stands.filter(Q(billed_from__isnull=True) | Q(billed_from__lt=F("day"))).order_by("-at", "-pk")
+    said = canceled.filter(account=OuterRef("pk")).order_by("-at", "-pk")
     closed = Bill.objects.filter(account=OuterRef("pk"), status__in=_MADE, period_end__lte=numbers.today)
     closed = closed.order_by("-period_end", "-pk")
+    # To go on and be billed takes a cancellation back; what was before the entry has had its day.
+    stands = (Q(billed_from__isnull=True) | Q(billed_from__lt=F("said_on"))) & (
+        Q(entered_at__isnull=True) | Q(said_at__gte=F("entered_at"))
+    )
+    at_zero = Q(month_end__gte=since, last_amount=0, amount_before__gt=0) & (
+        Q(entered_at__isnull=True) | Q(month_end__gte=TruncDate("entered_at", tzinfo=numbers.zone))
+    )
     no_credit = Q(credit_use__isnull=True) | Q(credit_use=0)
-    since_entry = Q(entered_on__isnull=True) | Q(month_end__gte=entered_on)
-    at_zero = Q(last_amount=0, amount_before__gt=0, month_end__gte=since) & no_credit & since_entry
+    month = Concat(Value("bill-"), Cast("month_pk", TextField()), output_field=TextField())
     return (
         Account.objects.filter(stage__in=ALERT_KINDS[_KIND].stages or ())
         .filter(Q(pk__in=canceled.values("account")) | Q(pk__in=nothing.values("account")))
-        .alias(entered_on=entered_on, said_pk=Subquery(stands.values("pk")[:1]))
-        .alias(month_pk=Subquery(closed.values("pk")[:1]), last_amount=Subquery(closed.values("amount")[:1]))
         .annotate(
-            said_at=Subquery(stands.values("at")[:1]),
-            said_because=Subquery(stands.values("reason")[:1]),
+            said_at=Subquery(said.values("at")[:1]),
+            said_because=Subquery(said.values("reason")[:1]),
             month_end=Subquery(closed.values("period_end")[:1]),
             amount_before=Subquery(closed.values("amount")[1:2]),
         )
+        .alias(
+            said_pk=Subquery(said.values("pk")[:1]),
+            month_pk=Subquery(closed.values("pk")[:1]),
+            last_amount=Subquery(closed.values("amount")[:1]),
+            billed_from=_billed_from("pk"),
+        )
+        .alias(said_on=TruncDate("said_at", tzinfo=numbers.zone))
         .annotate(
             told=Case(
-                When(said_pk__isnull=False, then=Cast("said_pk", TextField())),
-                When(
-                    at_zero,
-                    then=Concat(Value("bill-"), Cast("month_pk", TextField()), output_field=TextField()),
-                ),
+                When(stands & Q(said_pk__isnull=False), then=Cast("said_pk", TextField())),
+                When(no_credit & at_zero, then=month),
             )
         )
         .filter(told__isnull=False)
@@ -70,7 +85,7 @@ def signalled(numbers: Numbers) -> Any:
 
 
 def why_leaving(row: Row, numbers: Numbers) -> str:
-    if row.said_at is None:
+    if row.told.startswith("bill-"):
         return f"The month to {row.month_end} came to $0, after {dollars(row.amount_before)}"
     because = f": {row.said_because}" if row.said_because else ""
     return f"Cancelled the subscription on {numbers.day_of(row.said_at)}{because}"
@@ -97,6 +112,6 @@ def tend_churn_signals(numbers: Numbers) -> None:
         Subquery(month.filter(**about).values("period_end")),
         output_field=DateField(),
     )
-    going_on = Alert.objects.open().filter(kind=_KIND).alias(day=day, billed_from=_billed_from())
+    going_on = Alert.objects.open().filter(kind=_KIND).alias(day=day, billed_from=_billed_from("account"))
     going_on = going_on.filter(billed_from__gte=F("day"))
     cause_gone(going_on, "They were billed for a later period.", numbers)

@@ -298,7 +298,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             because=leaving.why_leaving,
             then=RaiseAlert(leaving.leaving_text),
             numbers=("churn_month_days", "alert_owner", "time_zone"),
-            facts=("said_at", "said_because", "month_end", "amount_before"),
+            facts=("told", "said_at", "said_because", "month_end", "amount_before"),
             tend=leaving.tend_churn_signals,
         ),
         Playbook(
