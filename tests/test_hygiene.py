@@ -61,7 +61,7 @@ def booked(starts_in, status="booked", of=None):
 
 
 def held(ended_ago, noted=None):
-    """An account with a call that was held and ended so long ago, and perhaps a note written that long after it began."""
+    """An account with a call that was held and ended so long ago, and maybe a note that long after it began."""
     of = quiet(Stage.INTRO_CALL_COMPLETED)
     made = call(of, starts_at=NOW - ended_ago - timedelta(minutes=30), status="held")
     if noted is not None:

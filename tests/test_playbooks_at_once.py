@@ -1,13 +1,16 @@
 """The playbooks while others are at work: five runs at once, a person beside them, a run cut short."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
 
+from apps.crm import demo
 from apps.crm.models import Account, Alert, StageTransition, Task
 from apps.crm.models.moving import Conflict, Refused
 from apps.crm.pipeline import Stage
@@ -15,7 +18,7 @@ from apps.playbooks import engine
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act, Run
 from apps.playbooks.registry import PLAYBOOKS
-from apps.playbooks.then import MoveWithTask
+from apps.playbooks.then import AddTask, MoveWithTask
 from tests.factories import NOW, account, days, in_days, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +53,13 @@ def in_1(number):
     return [account(Stage.NEW, since=NOW - days(30)).pk for _ in range(number)]
 
 
+def foreseen():
+    """Whom a run of every playbook would act on; nothing is written."""
+    told = []
+    run([*PLAYBOOKS], now=NOW, dry_run=True, tell=told.append)
+    return told
+
+
 def test_five_runs_at_once_end_as_one_does(monkeypatch):
     monkeypatch.setattr(engine, "SLICE", 7)
     moved, alerted = in_2(40), in_1(40)
@@ -64,6 +74,37 @@ def test_five_runs_at_once_end_as_one_does(monkeypatch):
     assert StageTransition.objects.filter(cause="playbook:final-outreach-due").count() == 40
     assert sum(Run.objects.values_list("acted", flat=True)) == 80
     assert not Run.objects.filter(acted=0).exists()
+
+
+def test_five_workers_and_two_beats_on_every_playbook_act_once_and_alert_once(monkeypatch):
+    """2,000 accounts as a team has them, each playbook with some to act on; the slices are small, so that they meet."""
+    monkeypatch.setattr(engine, "SLICE", 100)
+    for role in {role for *_, role in demo.LOGINS.values()}:
+        user(role)
+    demo.add_logins(now=NOW)
+    demo.add_accounts(2_000, seed=1, now=NOW)
+    expected = {(line.playbook, line.account) for line in foreseen()}
+    tick = partial(run, [*PLAYBOOKS], now=NOW)
+    together(*[tick] * 7)
+    run([*PLAYBOOKS], now=LATER)
+    run([*PLAYBOOKS], now=NOW + days(3))
+    acts = list(Act.objects.values_list("playbook", "account", "occasion"))
+    assert expected <= {(playbook, account) for playbook, account, _ in acts}
+    assert {playbook for playbook, _ in expected} >= {*PLAYBOOKS} - {
+        "enter-pipeline",
+        "sales-lead",
+        "first-bill-check",
+    }
+    made = dict(
+        Counter(Task.objects.filter(cause__startswith="playbook:").values_list("cause", "account", "title"))
+    )
+    raised = Counter(Alert.objects.values_list("account", "kind", "subject"))
+    assert set(raised.values()) == {1}
+    adding = {name for name, playbook in PLAYBOOKS.items() if isinstance(playbook.then, AddTask)}
+    assert sum(made[key] for key in made if key[0].removeprefix("playbook:") in adding) == sum(
+        playbook in adding for playbook, *_ in acts
+    )
+    assert not Run.objects.filter(failed__gt=0).exists()
 
 
 def test_the_unique_key_alone_keeps_two_runs_from_acting_twice():

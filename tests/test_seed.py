@@ -21,13 +21,17 @@ from apps.crm.models import (
     Contact,
     Label,
     Note,
+    Purchase,
     ScopeDecision,
+    Signal,
     StageTransition,
     Task,
     User,
 )
 from apps.crm.pipeline import MOVES, STAGES, Stage
 from apps.crm.policy import Policy
+from apps.playbooks.engine import run
+from apps.playbooks.registry import PLAYBOOKS
 from apps.web import doctor
 from tests.factories import NOW, TODAY, days, in_days
 
@@ -43,7 +47,9 @@ MODELS = (
     Contact,
     Label,
     Note,
+    Purchase,
     ScopeDecision,
+    Signal,
     StageTransition,
     Task,
 )
@@ -132,6 +138,19 @@ def test_the_day_it_shows_is_alive():
     assert here.filter(stage=Stage.AWAITING_FINAL_OUTREACH, tasks__transition__isnull=False).exists()
     assert not here.exclude(domain__endswith=".demo.example").exists()
     assert here.values("name").distinct().count() == 400
+
+
+def test_every_playbook_of_people_shows_something_and_the_alerts_are_no_flood():
+    seeded(400)
+    acted = {result.playbook: result.acted for result in run([*PLAYBOOKS], now=NOW)}
+    # Who enters is decided when it is seeded, and nobody is outside with a forecast for Sales.
+    assert {name for name, count in acted.items() if not count} <= {
+        "enter-pipeline",
+        "sales-lead",
+        "first-bill-check",
+    }
+    of_these = Alert.objects.open().filter(kind__in=("churn-signal", "handover-returned"))
+    assert 1 < of_these.count() < 12
 
 
 def test_demo_logins_hold_their_roles_and_keep_a_password_that_was_changed():

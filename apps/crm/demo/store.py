@@ -20,13 +20,17 @@ from apps.crm.models import (
     Contact,
     Note,
     Purchase,
+    Signal,
     StageTransition,
     Task,
 )
 
 # Rows that others point at get their id before they are copied.
 _POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call)
-_HANGING: tuple[type[Model], ...] = (Contact, Bill, Purchase, Call, CallHost, Note, Task, Alert, AccountLabel)
+_HANGING: tuple[type[Model], ...] = (
+    *(Contact, Bill, Call, CallHost, Purchase, Signal),
+    *(Note, Task, Alert, AccountLabel),
+)
 
 
 def reserve(model: type[Model], number: int) -> list[int]:

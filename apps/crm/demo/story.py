@@ -14,6 +14,7 @@ from django.db.models import Model
 
 from apps.crm.demo import words
 from apps.crm.demo.scenes import GAPS, Scene
+from apps.crm.demo.told import Told
 from apps.crm.models import (
     Account,
     AccountLabel,
@@ -81,6 +82,7 @@ class Story:
             self._calls_ahead()
             self._task()
             self._marks()
+            self._told()
 
     @property
     def place(self) -> tuple[Stage, datetime]:
@@ -133,6 +135,8 @@ class Story:
             forecast = _money(chance.uniform(5, 95))
         elif stage == S.CHURNED:
             forecast = Decimal(0)
+        elif self.scene.is_open and self._often(0.02):
+            forecast = _money(chance.uniform(2000, 3500))
         renewal = self._renewal()
         name = name_of(index)
         account = Account(
@@ -161,7 +165,9 @@ class Story:
         )
         if stage == S.SALES_HANDOFF:
             account.contacted_sales = True
-            account.sales_contact_kind, account.sales_contact_name = "AE", self._person()
+            # Of those that went to Sales at once, some find nobody there.
+            if self.scene.path[:-1] != (S.NEW,) or self._often(0.6):
+                account.sales_contact_kind, account.sales_contact_name = "AE", self._person()
         if self.scene.extended:
             account.extended_until = self.cast.today + timedelta(days=chance.randint(5, 20))
             account.extended_reason = chance.choice(words.EXTENSIONS)
@@ -374,6 +380,12 @@ class Story:
             self.account.payment_risk_at, self.account.payment_risk_by = moves[-1].at, self.owner
             if risk != PaymentRisk.LOW:
                 self.account.payment_risk_reason = self.chance.choice(words.RISKS)
+
+    def _told(self) -> None:
+        if moves := self.rows[StageTransition]:
+            now = self.cast.numbers.start_of(self.cast.today)
+            for row in Told(self.account, self.scene, self.chance, moves[-1].at, now).rows():
+                self._add(row)
 
     def _alert(self) -> None:
         renewal = self.account.next_renewal_on
