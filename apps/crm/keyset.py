@@ -110,12 +110,16 @@ def count_text(counted: int) -> str:
     return f"{COUNTED_UP_TO:,}+" if counted > COUNTED_UP_TO else f"{counted:,}"
 
 
-def counts(querysets: Mapping[str, models.QuerySet[Any]], *, up_to: int = COUNTED_UP_TO) -> dict[str, int]:
-    """How many rows each of these holds, none counted further than one past ``up_to``; one query for all of them."""
+def counts(querysets: Mapping[str, models.QuerySet[Any]], *, up_to: int | None = None) -> dict[str, int]:
+    """How many rows each of these holds, one query for all of them.
+
+    None is counted further than one past ``up_to``, which is 10,000 unless said.
+    """
+    most = (COUNTED_UP_TO if up_to is None else up_to) + 1
     parts: list[str] = []
     values: list[Any] = []
     for queryset in querysets.values():
-        sql, params = queryset.order_by().values("pk")[: up_to + 1].query.sql_with_params()
+        sql, params = queryset.order_by().values("pk")[:most].query.sql_with_params()
         parts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
         values += params
     with connection.cursor() as cursor:
