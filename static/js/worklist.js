@@ -15,6 +15,7 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
   const rowAt = (element) => element?.closest?.(`${body} > tr[data-name]`);
   let asking = "";
   let place = 0;
+  let held = false;
 
   /** Remember where the hands are, in case the row goes away. */
   function hold(row) {
@@ -22,8 +23,8 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
     place = rows().indexOf(row);
   }
 
-  /** Open a form of the page; `sends` is what is sent along, and the address for many rows where it is not one's. */
-  function open(name, called, address, draft = "") {
+  /** Fill the dialog with a form of the page: whom it is called, the row's part of its address, its draft's name. */
+  function fill(name, called, address, draft = "") {
     const box = dialog();
     box.replaceChildren(document.getElementById(`form-${name}`).content.cloneNode(true));
     box.querySelector(".called").textContent = called;
@@ -46,7 +47,7 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
 
   function ask(name, row) {
     hold(row);
-    const form = open(name, row.dataset.name, row.dataset.pk, row.id);
+    const form = fill(name, row.dataset.name, row.dataset.pk, row.id);
     for (const [field, fact] of Object.entries(fills[name] ?? {})) form.elements[field].value = row.dataset[fact];
     show(form);
   }
@@ -54,7 +55,7 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
   /** Open a form that is about many rows. */
   function askMany(name, called, sends) {
     asking = rowAt(document.activeElement)?.id ?? asking;
-    const form = open(name, called, "many", "many");
+    const form = fill(name, called, "many", "many");
     for (const [field, value] of Object.entries(sends)) {
       form.append(Object.assign(document.createElement("input"), { type: "hidden", name: field, value }));
     }
@@ -103,9 +104,17 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
     if (kept && target.name === "resolution") localStorage.setItem(DRAFT + kept, target.value);
   });
 
+  // Rows that are drawn anew, by Undo for one, leave the focus where it was.
+  document.addEventListener("htmx:before:swap", () => {
+    const row = rowAt(document.activeElement);
+    held = Boolean(row);
+    if (row) hold(row);
+  });
+
   // What a form answered: taken or overtaken, it closes; refused, it stays with what was typed.
   document.addEventListener("htmx:after:swap", (event) => {
     const { sourceElement: form, response, request } = event.detail.ctx;
+    if (held && document.activeElement === document.body) back(asking);
     if (request.method !== "POST" || !form?.matches?.("form") || (response.status >= 300 && response.status !== 409)) return;
     if (form.closest("#account")) return;
     if (response.status < 300 && form.dataset.keptAs) localStorage.removeItem(DRAFT + form.dataset.keptAs);

@@ -67,6 +67,7 @@ def test_undo_puts_a_task_back_in_its_place(opened):
     opened.keyboard.press("z")
     expect(opened.locator("#task-rows tr").first).to_contain_text("Call Amber")
     expect(opened.locator("#count-tasks")).to_have_text("2")
+    expect(link(opened, "Birch")).to_be_focused()
 
 
 def test_another_day_a_colleague_and_other_words_by_keys(opened, axe):
