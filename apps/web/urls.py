@@ -62,6 +62,7 @@ urlpatterns = [
     path("daily/changed/", daily.changed, name="changed"),
     path("daily/looked/", daily.looked, name="looked"),
     path("daily/rows/", daily.rows, name="rows"),
+    path("filters/", daily.filters, name="filters"),
     path("forms/<slug:name>/", writing.ready_form, name="ready_form"),
     path("healthz", health.healthz, name="healthz"),
     path("hygiene/", hygiene.hygiene, name="hygiene"),

@@ -227,6 +227,24 @@ def test_filters_sorting_and_back_all_go_through_the_address(opened):
     expect(opened.locator(".empty")).to_contain_text("No account is like that.")
 
 
+def test_what_is_chosen_in_the_menu_is_what_the_address_says_before_and_after_it_opens(opened):
+    Account.objects.filter(name="Birch").update(plan="yc")
+    opened.goto("/?plan=yc&stage=new&stage=initiated&sort=-name")
+    opened.locator("#q").press_sequentially("bir")
+    expect(opened).to_have_url(re.compile(r"/\?sort=-name&q=bir&stage=new&stage=initiated&plan=yc$"))
+    opened.locator("#filter-button").click()
+    expect(opened.locator("#filters [name=plan]")).to_have_value("yc")
+    expect(opened.locator("#filters [value=new]")).to_be_checked()
+    opened.locator("#filters [value=initiated]").uncheck()
+    expect(opened).to_have_url(re.compile(r"/\?sort=-name&q=bir&stage=new&plan=yc$"))
+    opened.keyboard.press("Escape")
+    opened.get_by_label("Remove the filter Plan: YC").click()
+    expect(opened).to_have_url(re.compile(r"stage=new$"))
+    opened.locator("#filter-button").click()
+    expect(opened.locator("#filters [name=plan]")).to_have_value("")
+    expect(opened.locator("#filters [value=new]")).to_be_checked()
+
+
 def test_the_list_has_no_end_to_see(page, login):
     today = timezone.now().date()
     for number in range(130):
@@ -454,6 +472,7 @@ def test_axe_finds_nothing(opened, axe, scheme, width):
         opened.keyboard.press("Escape")
         expect(opened.locator("#form")).not_to_be_visible()
     opened.locator("#filter-button").click()
+    expect(opened.get_by_label("Plan")).to_be_visible()
     axe(opened)
     opened.goto("/?stage=new&plan=yc")
     axe(opened)

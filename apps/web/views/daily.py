@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
@@ -34,6 +35,7 @@ ACTIONS = (
 )
 NOTICES_SHOWN = 3
 CHANGED_AT_ONCE = 200
+FILTERS_SECONDS = 60
 
 
 class Pile(NamedTuple):
@@ -106,6 +108,15 @@ def rows(request: SignedIn) -> HttpResponse:
     """The rows after a cursor, alone: what the list fetches when its end comes near."""
     numbers, asked = _read(request)
     return render(request, "web/_rows.html", _rows(request, asked, numbers))
+
+
+@require_safe
+def filters(request: SignedIn) -> HttpResponse:
+    """The fields of the filter menu of list and board, the same for every address of theirs."""
+    asked = AccountFilter(QueryDict(), numbers=Policy.at(timezone.now()), user=request.user)
+    answer = render(request, "web/_filters.html", {"asked": asked})
+    patch_cache_control(answer, private=True, max_age=FILTERS_SECONDS)
+    return answer
 
 
 @require_POST
