@@ -118,13 +118,15 @@ def skip(playbook: Playbook, account: Account, *, by: User, now: datetime) -> bo
     return new
 
 
+def standing_skips() -> Any:
+    """The skips that still stand: those of the renewal at hand."""
+    renewing = Account.objects.alias(renewal=RENEWAL.occasion).filter(renewal=OuterRef("occasion"))
+    return Act.objects.filter(Exists(renewing.filter(pk=OuterRef("account"))), skipped=True)
+
+
 def unskip(playbook: Playbook, account: Account) -> bool:
-    """Take back a skip that still stands; False when there is none, or its renewal has passed into the next."""
-    with transaction.atomic():
-        account.lock()
-        renewal = Account.objects.filter(pk=account.pk).values_list(RENEWAL.occasion, flat=True).get()
-        skips = Act.objects.filter(playbook=playbook.name, account=account, occasion=renewal, skipped=True)
-        return bool(skips.delete()[0])
+    """Take back a skip that still stands; False when there is none."""
+    return bool(standing_skips().filter(playbook=playbook.name, account=account).delete()[0])
 
 
 def run(

@@ -11,6 +11,7 @@ from apps.crm.models import Call, Label, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.models.task import NEXT_STEPS
 from apps.crm.pipeline import STAGES, Stage
+from apps.playbooks.registry import PLAYBOOKS
 
 _NO_STAGE = {"required": "Say which stage to move it to.", "invalid_choice": "There is no stage “%(value)s”."}
 _NO_NUMBER = {
@@ -314,3 +315,13 @@ class LookedForm(forms.Form):
 def sentence(form: forms.BaseForm) -> str:
     """The first thing that is wrong with a form."""
     return next(str(message) for messages in form.errors.values() for message in messages)
+
+
+class SkipForm(forms.Form):
+    playbook = forms.ChoiceField(
+        choices=[(name, name) for name in PLAYBOOKS],
+        error_messages={
+            "required": "Say which playbook.",
+            "invalid_choice": "There is no playbook “%(value)s”.",
+        },
+    )

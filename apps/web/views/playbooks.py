@@ -1,64 +1,70 @@
-"""The playbooks: what each is for, whom it would act on now, what it did and why, and the switches."""
+"""The playbooks: what each is for, whom it would act on now and in the next days, what it did and why."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from apps.crm.models import Account, Policy
 from apps.crm.policy import NUMBERS, Numbers
-from apps.playbooks.engine import NotRun, due, lines, named, run, skip
+from apps.playbooks import simulate
+from apps.playbooks.engine import NotRun, due, lines, named, standing_skips
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
-from apps.web.rights import needs
+from apps.web.rights import SignedIn
 from config.celery import app
 
 TICK = timedelta(seconds=app.conf.beat_schedule["playbooks-tick"]["schedule"])
 SCHEDULE = {60: "Every minute"}.get(TICK.seconds, f"Every {TICK.seconds} seconds")
 SHOWN = 50
 RUNS_SHOWN = 20
-# A page does not wait longer than this; the clock does what is left.
+# A page does not wait longer than this for a run; the clock does what is left.
 SECONDS = 5
+# Nobody looks ahead for longer than this; the days that were reached are shown.
+SECONDS_AHEAD = 8
 
 
-def _playbook(name: str) -> Playbook:
+def found(name: str) -> Playbook:
+    """The playbook of an address; 404 where there is none."""
     try:
         return named(name)
     except NotRun as unknown:
         raise Http404(unknown.sentence) from None
 
 
-def _moment(when: datetime | None, request: HttpRequest) -> str:
+def _moment(when: datetime | None, request: SignedIn) -> str:
     """A moment in the reader's own time, such as "21 Nov, 09:00"."""
     if when is None:
         return ""
-    local = when.astimezone(ZoneInfo(request.user.time_zone))  # type: ignore[union-attr]
+    local = when.astimezone(ZoneInfo(request.user.time_zone))
     return f"{local.day} {local:%b, %H:%M}"
 
 
-def _switched(request: HttpRequest, switch: Switch | None, now: datetime) -> dict[str, Any]:
-    """When a playbook last ran, runs next, and who paused it, in words."""
+def _switched(request: SignedIn, switch: Switch | None, now: datetime) -> dict[str, Any]:
+    """When a playbook last ran, runs next, and who last turned it, in words."""
     last = switch.last_run_at if switch else None
     paused = bool(switch and switch.paused)
     following = _moment(max(last + TICK, now), request) if last else "within a minute"
     return {
         "paused": paused,
-        "paused_by": f"{switch.by}, {_moment(switch.at, request)}" if switch and paused else "",
+        "turned_by": f"{switch.by}, {_moment(switch.at, request)}" if switch and switch.by else "",
         "last": _moment(last, request) or "not yet",
         "next": "when it is resumed" if paused else following,
     }
 
 
 @require_safe
-def playbooks(request: HttpRequest) -> HttpResponse:
+def playbooks(request: SignedIn) -> HttpResponse:
+    """All of them, in the team's order."""
     now = timezone.now()
     numbers = Policy.at(now)
     switches = {switch.playbook: switch for switch in Switch.objects.select_related("by")}
@@ -66,6 +72,7 @@ def playbooks(request: HttpRequest) -> HttpResponse:
         {
             "name": playbook.name,
             "says": playbook.says,
+            "does": playbook.then.says,
             "due": due(playbook, numbers).count(),
             **_switched(request, switches.get(playbook.name), now),
         }
@@ -75,12 +82,15 @@ def playbooks(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def playbook(request: HttpRequest, name: str) -> HttpResponse:
-    shown, now = _playbook(name), timezone.now()
+def playbook(request: SignedIn, name: str) -> HttpResponse:
+    """One of them: what it is for, whom it would act on, whom it failed on, what it did."""
+    shown, now = found(name), timezone.now()
     numbers = Policy.at(now)
     switch = Switch.objects.select_related("by").filter(playbook=name).first()
     rows = due(shown, numbers)
     count = rows.count()
+    runs = list(Run.objects.filter(playbook=name).select_related("by")[:RUNS_SHOWN])
+    names = _names(runs)
     return render(
         request,
         "web/playbook.html",
@@ -92,11 +102,58 @@ def playbook(request: HttpRequest, name: str) -> HttpResponse:
             "count": count,
             "held": due(shown, numbers, held=True).count() - count,
             "due": list(lines(shown, numbers, rows[:SHOWN])),
-            "runs": _runs(request, name),
+            "failures": _failures(request, runs, names, rows),
+            "skips": _skips(request, name),
+            "runs": [_run(request, run, names) for run in runs],
             **_acts(request, name),
-            "may_steer": request.user.may("playbooks"),  # type: ignore[union-attr]
+            **_left(shown, numbers, _id(request, "of")),
+            "may_steer": request.user.may("playbooks"),
+            "seconds_now": SECONDS,
         },
     )
+
+
+@require_safe
+def ahead(request: SignedIn, name: str) -> HttpResponse:
+    """The next days of a playbook, simulated: a part that its page asks for once it stands."""
+    shown, now, began = found(name), timezone.now(), monotonic()
+    try:
+        told = simulate.ahead(shown, now=now, enough=lambda: monotonic() > began + SECONDS_AHEAD)
+    except simulate.Busy:
+        return render(request, "web/playbook_ahead.html", {"playbook": shown, "busy": True})
+    return render(
+        request,
+        "web/playbook_ahead.html",
+        {
+            "playbook": shown,
+            "busy": False,
+            "ahead": told,
+            "all_days": simulate.DAYS,
+            "today": Policy.at(now).today,
+            "total": sum(day.count for day in told.days),
+            "most": max((day.count for day in told.days), default=0),
+            "seconds": f"{monotonic() - began:.1f}",
+        },
+    )
+
+
+@require_safe
+def progress(request: SignedIn, name: str) -> HttpResponse:
+    """How far a long run is (``of`` so many): polled; once nothing is left the page is asked for anew."""
+    shown = found(name)
+    left = _left(shown, Policy.at(timezone.now()), _id(request, "of"))
+    if not left["left"]:
+        return HttpResponse(headers={"HX-Redirect": reverse("web:playbook", args=[name])})
+    return render(request, "web/playbook_progress.html", {"playbook": shown, **left})
+
+
+def _left(playbook: Playbook, numbers: Numbers, of: int | None) -> dict[str, int]:
+    """Of so many accounts of a run, on how many it has still to act; those it failed on wait for nobody."""
+    if not of:
+        return {"of": 0, "left": 0}
+    last = Run.objects.filter(playbook=playbook.name).first()
+    left = due(playbook, numbers).count() - (last.failed if last else 0)
+    return {"of": of, "left": min(max(left, 0), of)}
 
 
 def _numbers(playbook: Playbook, numbers: Numbers) -> list[dict[str, Any]]:
@@ -106,30 +163,51 @@ def _numbers(playbook: Playbook, numbers: Numbers) -> list[dict[str, Any]]:
     ]
 
 
-def _runs(request: HttpRequest, name: str) -> list[dict[str, Any]]:
-    """The last runs that did something, each with its first failures."""
-    runs = list(Run.objects.filter(playbook=name).select_related("by")[:RUNS_SHOWN])
+def _names(runs: Sequence[Run]) -> dict[int, str]:
+    """The names of the accounts on which runs failed."""
     failed = {error["account"] for run in runs for error in run.errors}
-    names = dict(Account.objects.filter(pk__in=failed - {None}).values_list("pk", "name"))
+    return dict(Account.objects.filter(pk__in=failed - {None}).values_list("pk", "name")) if failed else {}
+
+
+def _failures(
+    request: SignedIn, runs: Sequence[Run], names: dict[int, str], rows: Any
+) -> list[dict[str, Any]]:
+    """Accounts it failed on and is still for: the last error, since when, and how often it has tried."""
+    told: dict[int, dict[str, Any]] = {}
+    for run in runs:
+        for error in run.errors:
+            one = told.setdefault(error["account"], {**error, "tries": 0})
+            one |= {"tries": one["tries"] + run.tries, "since": _moment(run.started_at, request)}
+    standing = set(rows.filter(pk__in=names).values_list("pk", flat=True)) if names else set()
+    return [{**one, "name": names[pk]} for pk, one in told.items() if pk in standing]
+
+
+def _run(request: SignedIn, run: Run, names: dict[int, str]) -> dict[str, Any]:
+    """A run that did something, with its first failures."""
+    return {
+        "pk": run.pk,
+        "at": _moment(run.started_at, request),
+        "until": _moment(run.finished_at, request),
+        "on": run.on,
+        "by": str(run.by or "The clock"),
+        "acted": run.acted,
+        "failed": run.failed,
+        "tries": run.tries,
+        "errors": [{**error, "name": names.get(error["account"])} for error in run.errors],
+    }
+
+
+def _skips(request: SignedIn, name: str) -> list[dict[str, Any]]:
+    """Accounts that it leaves alone until their next renewal, the last said first."""
+    skips = standing_skips().filter(playbook=name).select_related("account", "by")
     return [
-        {
-            "pk": run.pk,
-            "at": _moment(run.started_at, request),
-            "until": _moment(run.finished_at, request),
-            "on": run.on,
-            "by": str(run.by or "The clock"),
-            "acted": run.acted,
-            "failed": run.failed,
-            "tries": run.tries,
-            "errors": [{**error, "name": names.get(error["account"])} for error in run.errors],
-        }
-        for run in runs
+        {"account": act.account, "by": str(act.by), "at": _moment(act.at, request)} for act in skips[:SHOWN]
     ]
 
 
-def _acts(request: HttpRequest, name: str) -> dict[str, Any]:
+def _acts(request: SignedIn, name: str) -> dict[str, Any]:
     """A page of what it did, newest first: of one run (``run``), on from an act (``before``)."""
-    acts = Act.objects.filter(playbook=name).select_related("account", "by")
+    acts = Act.objects.filter(playbook=name, skipped=False).select_related("account")
     chosen = {"run": _id(request, "run"), "before": _id(request, "before")}
     if chosen["run"]:
         acts = acts.filter(run=chosen["run"])
@@ -138,13 +216,7 @@ def _acts(request: HttpRequest, name: str) -> dict[str, Any]:
     page = list(acts[: SHOWN + 1])
     return {
         "acts": [
-            {
-                "at": _moment(act.at, request),
-                "account": act.account,
-                "because": f"Left alone until the next renewal, says {act.by}"
-                if act.skipped
-                else act.because,
-            }
+            {"at": _moment(act.at, request), "account": act.account, "because": act.because}
             for act in page[:SHOWN]
         ],
         "of_run": chosen["run"],
@@ -152,55 +224,7 @@ def _acts(request: HttpRequest, name: str) -> dict[str, Any]:
     }
 
 
-def _id(request: HttpRequest, key: str) -> int | None:
-    """An id from the query string; what cannot be one is left out."""
+def _id(request: SignedIn, key: str) -> int | None:
+    """A number from the query string; what cannot be an id is left out."""
     text = request.GET.get(key, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-@require_POST
-@needs("playbooks")
-def pause(request: HttpRequest, name: str) -> HttpResponse:
-    return _turn(request, name, paused=True)
-
-
-@require_POST
-@needs("playbooks")
-def resume(request: HttpRequest, name: str) -> HttpResponse:
-    return _turn(request, name, paused=False)
-
-
-def _turn(request: HttpRequest, name: str, *, paused: bool) -> HttpResponse:
-    turned = _playbook(name)
-    Switch.objects.turn(turned.name, paused=paused, by=request.user, now=timezone.now())  # type: ignore[arg-type]
-    messages.info(request, f"{name} is {'paused' if paused else 'on again'}.")
-    return redirect("web:playbook", name)
-
-
-@require_POST
-@needs("playbooks")
-def run_now(request: HttpRequest, name: str) -> HttpResponse:
-    until = monotonic() + SECONDS
-    [result] = run(
-        [_playbook(name).name],
-        now=timezone.now(),
-        by=request.user,  # type: ignore[arg-type]
-        enough=lambda: monotonic() > until,
-    )
-    failed = f", and failed on {result.failed}" if result.failed else ""
-    done = "It is paused, so nothing was done." if result.paused else f"Acted on {result.acted}{failed}."
-    messages.info(request, done)
-    return redirect("web:playbook", name)
-
-
-@require_POST
-@needs("playbooks")
-def skip_account(request: HttpRequest, name: str) -> HttpResponse:
-    text = request.POST.get("account", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Http404("No such account.")
-    account = get_object_or_404(Account, pk=text)
-    new = skip(_playbook(name), account, by=request.user, now=timezone.now())  # type: ignore[arg-type]
-    said = "is left alone until its next renewal" if new else "is settled for this renewal already"
-    messages.info(request, f"{account.name[:60]} {said}.")
-    return redirect("web:playbook", name)
