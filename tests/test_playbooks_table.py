@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -365,7 +366,7 @@ def test_the_first_bill_is_checked_by_the_owner_tomorrow():
     )
 
 
-SALES = {
+SALES: dict[str, Any] = {
     "sales_contact_kind": "CSM",
     "sales_contact_name": "Ana Lopez",
     "sales_contact_email": "Ana@sales.example",

@@ -106,7 +106,7 @@ def _play(
     failing = 0
     for tick in range(MOST_TICKS):
         numbers = Policy.at(morning + timedelta(microseconds=tick))
-        sweeps = [Sweep(playbook, numbers, False, tell, enough) for playbook in going]
+        sweeps = [Sweep(playbook, numbers, False, None, tell, enough) for playbook in going]
         for sweep in sweeps:
             sweep.go()
         failing = sum(sweep.result.failed for sweep in sweeps if sweep.playbook.name == shown)

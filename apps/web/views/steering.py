@@ -66,7 +66,7 @@ def retry(request: SignedIn, name: str) -> HttpResponse:
     """Try an account again that it failed on."""
     playbook, account = found(name), _account(request)
     told: list[Line] = []
-    [result] = run([playbook.name], now=timezone.now(), by=request.user, only=[account.pk], tell=told.append)
+    [result] = run([playbook.name], now=timezone.now(), by=request.user, of=[account.pk], tell=told.append)
     called = account.name[:60]
     words = f"{called} is not due any more."
     if result.paused:
