@@ -46,7 +46,7 @@ bench: .venv/.dev
 
 # What a deployment would set, with nothing real in it.
 PRODUCTION := env -u DEMO -u BASE_URL DEBUG=0 ALLOWED_HOSTS=onramp.example \
-  SECRET_KEY=for-this-check-alone-0123456789-abcdefghijklmnopqrstuvwxyz
+  EMAIL_URL=smtp://mail.onramp.example:587 SECRET_KEY=for-this-check-alone-0123456789-abcdefghijklmnopqrstuvwxyz
 
 check: .venv/.dev
 	$(PY) -m ruff format --check .

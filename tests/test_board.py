@@ -329,6 +329,7 @@ def test_the_board_asks_the_same_few_questions_however_many_accounts_there_are(c
             client.get(f"/board/{query}")
         return len(captured)
 
+    account(STAGES[0], owner=dan, next_renewal_on=in_days(2))
     before = asked()
     for stage in STAGES:
         for _ in range(4):

@@ -22,7 +22,7 @@ NOTICES_SHOWN, FEW, MANY = 3, 8, 50
 
 
 class Door(NamedTuple):
-    """Where a mend is sent, and the right it asks for. ``takes`` is the value that stands in the address."""
+    """Where a mend is sent, and the right it asks for. ``takes``: what stands there, not the account."""
 
     right: str
     address: str
@@ -131,11 +131,9 @@ def _button(account: Account, mend: Mend) -> Button:
     door, values = DOORS[mend.door], dict(mend.values)
     if not door.address:
         return Button(mend.words, "", {}, form=mend.door)
-    # A call has an address of its own; everything else hangs on the account's.
-    place = [] if mend.door == "mark" else [account.pk]
-    if door.takes:
-        place.append(values.pop(door.takes))
-    return Button(mend.words, reverse(door.address, args=place), values)
+    # A call and a task have addresses of their own; everything else hangs on the account's.
+    place = values.pop(door.takes) if door.takes else account.pk
+    return Button(mend.words, reverse(door.address, args=[place]), values)
 
 
 def _links(asked: HygieneFilter, found: dict[str, int]) -> list[Link]:
