@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import smtplib
+from contextlib import suppress
 from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core import signing
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, mailers
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -53,8 +54,9 @@ def send(message: Message) -> None:
     mail = EmailMultiAlternatives(message.subject, message.text, to=[message.to], headers=headers(message))
     if message.html:
         mail.attach_alternative(message.html, "text/html")
+    server = mailers["default"]
     try:
-        mail.send()
+        server.send_messages([mail])
     except smtplib.SMTPAuthenticationError as error:
         # A server that cannot ask its own list of passwords says so with a 4xx.
         dead = error.smtp_code >= 500
@@ -70,6 +72,10 @@ def send(message: Message) -> None:
         raise NotSent(f"The mail server refused the mail: {refused}", Blame.MESSAGE) from error
     except (smtplib.SMTPException, OSError) as error:
         raise NotSent(f"The mail server did not take it: {str(error)[:200]}", Blame.CHANNEL) from error
+    finally:
+        # After a login in vain it would stay open.
+        with suppress(smtplib.SMTPException, OSError):
+            server.close()
 
 
 def _of_address(code: int) -> Blame:

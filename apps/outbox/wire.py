@@ -48,8 +48,8 @@ class Answer:
 
 def refusal(url: str) -> str:
     """Why we do not send to this address, as far as it can be told without asking for its name; else empty."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port_is_fine, host = parts.port != 0, parts.hostname or ""
     except ValueError:
         return "is no address"
