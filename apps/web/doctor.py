@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -14,6 +15,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from apps.crm.models import Account, User
+from apps.outbox.models import Gate, Message
+from apps.outbox.send import WAYS
+from apps.outbox.wire import refusal
 from apps.playbooks.models import Switch
 from apps.playbooks.registry import PLAYBOOKS
 from apps.web import health
@@ -23,6 +27,9 @@ LOWEST_POSTGRES = 15
 CLOCK_SECONDS = 2
 # Beat ticks every minute; three that were missed are no accident.
 LONGEST_TICK = 180
+# A sweep comes every few seconds; what is not well is tried again within minutes.
+LONGEST_IN_OUTBOX = timedelta(minutes=10)
+MOST_LATE = 999
 
 # Accounts that stand elsewhere than their ledger leads, or whose rows leave a hole or do not meet.
 NOT_REPLAYED = """
@@ -118,6 +125,27 @@ def backlog() -> Iterator[tuple[bool, str]]:
         yield True, f"paused: {', '.join(sorted(paused))}"
 
 
+def outbox() -> Iterator[tuple[bool, str]]:
+    """What should have left long ago, and what nothing leaves by any more; what a lead stopped is no fault."""
+    late = Message.objects.due(timezone.now() - LONGEST_IN_OUTBOX)
+    stopped = Gate.objects.shut().values("name")
+    waiting = late.exclude(channel__in=stopped).exclude(automatic=True)[: MOST_LATE + 1].count()
+    yield (
+        not waiting,
+        f"{min(waiting, MOST_LATE):,}{'+' if waiting > MOST_LATE else ''} messages wait for too long",
+    )
+    for gate in Gate.objects.dead():
+        yield False, f"{gate} is off: {gate.because} A lead turns it on again on /outbox/"
+    for way in WAYS.values():
+        wrong = (
+            refusal(settings.SLACK_WEBHOOK_URL)
+            if way.setting == "SLACK_WEBHOOK_URL" and way.is_set_up
+            else ""
+        )
+        said = f"{wrong}" if wrong else "is set" if way.is_set_up else "is empty: nothing leaves by it"
+        yield not wrong, f"{way.setting} {said}"
+
+
 def clock() -> Iterator[tuple[bool, str]]:
     before = time.time()
     there = float(_ask("SELECT extract(epoch FROM clock_timestamp())"))
@@ -144,6 +172,7 @@ CHECKS: dict[str, Callable[[], Iterator[tuple[bool, str]]]] = {
     "secrets": secrets,
     "alive": heartbeats,
     "backlog": backlog,
+    "outbox": outbox,
     "clock": clock,
     "ledger": ledger,
     "counts": counts,
