@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import current_app
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -529,3 +530,10 @@ def test_a_stopped_gate_sends_nothing_until_it_is_opened(mailbox, clock):
     Gate.objects.turn(MAIL, shut=False, by=lead, now=NOW)
     assert (send.drain(MAIL, clock=clock), len(mailbox.taken)) == (1, 2)
     assert not Gate.objects.dead().exists()
+
+
+@pytest.mark.parametrize("url", ["", "https://hooks.slack.example/x", "https://10.0.0.1/x"])
+def test_an_address_inside_is_told_at_the_start(settings, url):
+    settings.SLACK_WEBHOOK_URL = url
+    found = [error.msg for error in run_checks() if error.id == "outbox.E001"]
+    assert found == (["SLACK_WEBHOOK_URL lies inside a private network."] if "10.0" in url else [])
