@@ -85,7 +85,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
         "next": _address(state, channel, cursor=found.next) if found.next else "",
         "notice": found.notice,
         "guards": GUARDS,
-        "cap": f"{left_today(numbers)} of {numbers.mail_daily_cap} automatic mails left today",
+        "cap": f"{left_today(numbers)} of at most {numbers.mail_daily_cap} automatic mails went out today",
         "may_steer": request.user.may("outbox"),  # type: ignore[union-attr]
     }
     return render(request, "web/outbox.html", context)
@@ -185,9 +185,9 @@ def _doors(request: HttpRequest, numbers: Numbers) -> list[Door]:
 def _door(name: str, gate: Gate, request: HttpRequest, numbers: Numbers) -> Door:
     way = WAYS.get(name)
     if gate.shut_at:
-        who = f"Stopped by {gate.by}" if gate.by else f"It does not work any more: {gate.because}"
-        told = "stopped" if gate.by else "off"
-        return Door(name, GATES[name], told, "bad", f"{who} {_moment(gate.shut_at, request)}.", shut=True)
+        since = _moment(gate.shut_at, request)
+        why = f"Stopped by {gate.by} {since}." if gate.by else f"Off since {since}: {gate.because}"
+        return Door(name, GATES[name], "stopped" if gate.by else "off", "bad", why, shut=True)
     if way and not way.is_set_up:
         kept = "Nothing leaves: messages are kept here." if settings.DEBUG else "Its messages are held back."
         return Door(name, GATES[name], "not set up", "wait", f"{way.setting} is empty. {kept}", shut=False)
