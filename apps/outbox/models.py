@@ -179,8 +179,11 @@ class Message(models.Model):
 class GateQuerySet(models.QuerySet[Any]):
     def locked(self, name: str) -> Gate:
         """The gate, held against every other sender until the transaction ends."""
-        self.bulk_create([self.model(name=name)], ignore_conflicts=True)
-        return self.select_for_update().get(name=name)
+        gate = self.select_for_update().filter(name=name).first()
+        if gate is None:
+            self.bulk_create([self.model(name=name)], ignore_conflicts=True)
+            gate = self.select_for_update().get(name=name)
+        return gate
 
     def shut(self) -> GateQuerySet:
         return self.filter(shut_at__isnull=False)
