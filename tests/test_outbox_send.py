@@ -24,6 +24,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.intake.models import Event
 from apps.outbox import jobs, send, slack, wire
 from apps.outbox.mail import address_of, unsubscribe_url
 from apps.outbox.models import AUTOMATIC, LEASE, MAIL, MOST_TRIES, SLACK, Gate, Message
@@ -507,11 +508,15 @@ def test_the_job_sends_alone_and_leaves_the_rest_to_the_next(stub):
 
 
 @pytest.mark.django_db
-def test_the_command_sends_what_is_due(stub, settings, capsys):
+def test_the_command_applies_and_sends_what_is_due(stub, settings, capsys):
+    now = timezone.now()
+    Event.objects.create(
+        provider="ingest", external_id="1", type="nonsense", body=b"{}", received_at=now, due_at=now
+    )
     settings.EMAIL_URL = ""
     write(note("a", now=timezone.now()), letter("b", now=timezone.now()))
     call_command("drain", once=True)
-    assert capsys.readouterr().out == "slack: tried 1\nmail: tried 1\n"
+    assert capsys.readouterr().out == "events: tried 1\nslack: tried 1\nmail: tried 1\n"
     assert Message.objects.sent().count() == 2
 
 

@@ -12,7 +12,7 @@ from apps.outbox.models import SLACK, Message
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act
 from apps.playbooks.registry import HANDOFF_IS_NEWS_DAYS
-from tests.factories import NOW, account, days, user
+from tests.factories import NOW, account, days, purchase, user
 
 pytestmark = pytest.mark.django_db
 
@@ -101,3 +101,11 @@ def test_a_dry_run_tells_nobody():
     account(Stage.NEW, since=NOW - days(8))
     run(["missed-outreach"], now=NOW, dry_run=True)
     assert not Message.objects.exists()
+
+
+def test_a_paid_call_is_told_once():
+    one = account()
+    purchase(one, bought_at=NOW)
+    [(kind, of, subject, text)] = told("paid-call-routing")
+    assert (kind, of, subject) == ("paid-call-routing", one.pk, f"Paid call purchased: {one.name}")
+    assert text == Act.objects.get().because

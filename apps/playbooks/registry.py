@@ -263,6 +263,7 @@ PLAYBOOKS: dict[str, Playbook] = {
                 due_in_days=1,
                 urgent=True,
                 to_whom=paid_calls.who_runs_it,
+                told="Paid call purchased",
                 words=(
                     "that names the AE, CSM or AM to run the call; for an account that is ours “Prioritise, and credit"
                     " the price back”; else “Prepare the paid call”;"

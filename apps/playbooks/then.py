@@ -91,6 +91,7 @@ class AddTask:
     due_in_days: int
     words: str = ""
     urgent: bool = False
+    told: str = ""
     to_whom: Callable[[Row], int | None] = lambda row: row.assignee_id
     to: Stage | None = None
 
@@ -98,10 +99,13 @@ class AddTask:
     def says(self) -> str:
         urgent = "an urgent task" if self.urgent else "a task"
         days = "1 day" if self.due_in_days == 1 else f"{self.due_in_days} days"
-        return f"adds {urgent} {self.words or f'“{self.title}”'} due in {days}"
+        told = ", and tells it in Slack" if self.told else ""
+        return f"adds {urgent} {self.words or f'“{self.title}”'} due in {days}{told}"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
         _add_tasks(batch, self.due_in_days, self._about)
+        if self.told:
+            tell_slack(batch, self.told, lambda row: batch.because[row.pk])
         return {}
 
     def _about(self, row: Row) -> dict[str, Any]:
