@@ -8,8 +8,8 @@ const typing = (target) => target instanceof HTMLElement && target.matches("inpu
 
 // A kind of note brings its outline into a text that is empty, or that is another kind's outline still.
 document.addEventListener("change", ({ target }) => {
-  if (!target.matches?.("select[name=kind]")) return;
-  const text = target.form.elements.text;
+  const text = target.matches?.("select[name=kind]") && target.form.elements.text;
+  if (!text) return;
   const outlines = [...target.options].map((option) => option.dataset.outline ?? "");
   if (text.value.trim() && !outlines.includes(text.value)) return;
   text.value = target.selectedOptions[0].dataset.outline ?? "";
