@@ -24,7 +24,6 @@ export async function openForm(name, account, page, row = null) {
     .finally(() => (fetching = false));
   if (!place.querySelector("form, ul")) return;
   if (ready) fill(place, account, row?.querySelector("a").textContent ?? "");
-  if (!place.open) place.showModal();
   stand(place, row && cellOf(name, row));
   const first = place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary");
   first?.focus();
@@ -51,12 +50,13 @@ function cellOf(name, row) {
   return row.cells[heads.findIndex((head) => head.dataset.edits === name)];
 }
 
-/** Put the dialog over a cell; where that is not shown, as on a phone, it stands in the middle like any other. */
+/** Show the dialog over a cell; where that is not shown, as on a phone, it stands in the middle like any other. */
 function stand(place, cell) {
   const box = cell?.getBoundingClientRect();
-  const over = Boolean(box?.width);
-  place.classList.toggle("in-place", over);
-  if (!over) return place.removeAttribute("style");
+  place.classList.toggle("in-place", Boolean(box?.width));
+  place.removeAttribute("style");
+  if (!place.open) place.showModal();
+  if (!box?.width) return;
   const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
   place.style.left = within(box.left - 12, place.offsetWidth, innerWidth);
   place.style.top = within(box.top - 4, place.offsetHeight, innerHeight);
