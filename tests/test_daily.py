@@ -361,6 +361,21 @@ def test_a_form_that_serves_any_account_is_kept_by_the_browser_that_fetched_it(b
     assert client.get("/forms/task/").status_code == 403
 
 
+def test_the_filter_menu_is_fetched_once_for_every_address_which_carries_what_is_chosen(browser):
+    Label.objects.create(name="EU cloud")
+    answer = browser.get("/filters/?plan=yc")
+    assert '<option value="EU cloud">' in answer.text
+    assert not re.search(" (checked|selected)", answer.text)
+    assert answer.headers["Cache-Control"] == "private, max-age=60"
+    for address in ("/", "/board/"):
+        text = browser.get(f"{address}?stage=new&plan=yc&fresh=1").text
+        assert "EU cloud" not in text
+        assert re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', text)[:2] == [
+            ("stage", "new"),
+            ("plan", "yc"),
+        ]
+
+
 def test_a_move_answers_with_its_row_alone_and_the_counts_come_with_what_has_changed(browser):
     shown = account(Stage.NEW, name="Blue Harbor")
     answer = edit(browser, shown, "move", to="initiated", version=1)
