@@ -80,8 +80,9 @@ def changed(
 ) -> HttpResponse:
     """The parts of the sender's page drawn from the database, with a toast."""
     behind = BEHIND & {request.POST.get("behind", "")} - {origin(request)}
+    # What is behind comes first: an account that shows the change may be slid away at once, and the rest with it.
     parts = "".join(
-        PARTS[page](request, account, now=now, moved=moved) for page in (origin(request), *behind)
+        PARTS[page](request, account, now=now, moved=moved) for page in (*behind, origin(request))
     )
     answer = HttpResponse(parts, status=status)
     return trigger_client_event(answer, "toast", {"text": text, "bad": status >= 400, **toast})
