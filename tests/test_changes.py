@@ -48,7 +48,7 @@ def test_a_move_a_note_and_an_edit_are_told_once_and_then_nothing(viewer):
 def test_what_no_page_shows_is_not_told(viewer):
     account(Stage.NEW)
     since = mark_of_now()
-    Account.objects.update(decided_on=TODAY)
+    Account.objects.update(decided_under=1, decided_until=TODAY)
     assert told(viewer, since) == 204
 
 

@@ -617,3 +617,16 @@ def test_the_command_says_which_account_failed_and_exits_badly(failing, capsys):
         in capsys.readouterr().err
     )
     assert (good.acts.count(), bad.acts.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(("other", "soonest"), [(None, 2), (1, 1), (9, 2)])
+def test_the_counts_of_an_account_are_right_after_a_move_that_adds_a_task_and_ends_an_alert(other, soonest):
+    made = here()
+    Alert.objects.create(account=made, kind=MISSED, text="Late.", raised_at=NOW)
+    made.recount()
+    if other:
+        made.add_task("Call them", in_days(other), by=None, now=NOW)
+    assert acted_on([FINAL]) == [made.pk]
+    made.refresh_from_db()
+    assert (made.open_alerts, made.next_task_on) == (0, in_days(soonest))
+    assert Account.objects.all().recount() == 0

@@ -141,12 +141,12 @@ def test_each_decision_is_kept_once_with_the_facts_it_saw():
     here = account(plan="pay_as_you_go", forecast="101")
     numbers = Numbers(NOW, [])
     everybody = Account.objects.all()
-    assert everybody.to_decide(TODAY).decide(numbers, now=NOW) == 1
+    assert everybody.to_decide(numbers).decide(numbers, now=NOW) == 1
     assert everybody.decide(numbers, now=NOW) == 0
-    assert not everybody.to_decide(TODAY).exists()
+    assert not everybody.to_decide(numbers).exists()
     here.edit(now=NOW, forecast="99")
     here.edit(now=NOW, forecast="98")
-    assert everybody.to_decide(TODAY).decide(numbers, now=NOW) == 1
+    assert everybody.to_decide(numbers).decide(numbers, now=NOW) == 1
     here.refresh_from_db()
     assert (here.scope, here.scope_row, here.route) == (WATCH, 12, "No rule makes it ours yet.")
     kept = list(here.decisions.order_by("pk").values_list("outcome", "row", "because", "facts__forecast"))
@@ -158,5 +158,5 @@ def test_deciding_again_is_due_the_day_after():
     everybody = Account.objects.all()
     everybody.decide(Numbers(NOW, []), now=NOW)
     tomorrow = NOW + timedelta(days=1)
-    assert everybody.to_decide(tomorrow.date()).decide(Numbers(tomorrow, []), now=tomorrow) == 1
+    assert everybody.to_decide(Numbers(tomorrow, [])).decide(Numbers(tomorrow, []), now=tomorrow) == 1
     assert everybody.get().scope == OURS

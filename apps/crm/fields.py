@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -140,9 +141,13 @@ def boolean(value: Any) -> bool:
     return found
 
 
+_address = text(254)
+_domain = text(253)
+
+
 def email(value: Any) -> str:
     """An address, in lower case."""
-    written = text(254)(value).lower()
+    written = _address(value).lower()
     try:
         validate_email(written)
     except ValidationError:
@@ -151,12 +156,13 @@ def email(value: Any) -> str:
 
 
 def domain(value: Any) -> str:
-    written = text(253)(value).lower()
+    written = _domain(value).lower()
     if re.search(r"\s", written):
         raise Unreadable("is not a domain, such as example.com.")
     return written
 
 
+@lru_cache(maxsize=1_000)
 def words(written: str) -> str:
     """Fold case, and space, hyphen and underscore, so that two ways to write one name meet."""
     return " ".join(re.split(r"[\s_-]+", written.casefold().strip()))

@@ -8,13 +8,15 @@ them, and for a day to come. Thresholds hold from a day on: yesterday's decision
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
 
 from apps.crm.pipeline import ONBOARDED, OPEN, Stage
 from apps.crm.policy import Numbers
@@ -118,14 +120,46 @@ TABLE: tuple[Row, ...] = (
 )
 
 
-# The row that makes an account a lead for Sales before its first payment.
-SALES_LEAD_ROW = 5
+class Asks(models.TextChoices):
+    """What a decision asks to be done with an account outside the pipeline."""
+
+    NOTHING = "", "Nothing"
+    ENTER = "enter", "Enter the pipeline"
+    REFER = "refer", "Tell Sales"
+
+
+# The rows that ask for it. The fifth makes an account a lead for Sales before its first payment.
+ASKING: dict[Asks, tuple[int, ...]] = {
+    Asks.ENTER: tuple(number for number, row in enumerate(TABLE, start=1) if row.outcome == Outcome.OURS),
+    Asks.REFER: (5,),
+}
 
 
 def decided_row(numbers: Numbers) -> Case:
     """The number of the row that decides for an account (1 to 12), as an expression of a query."""
     rows = [When(row.where(numbers), then=Value(number)) for number, row in enumerate(TABLE[:-1], start=1)]
     return Case(*rows, default=Value(len(TABLE)), output_field=models.PositiveSmallIntegerField())
+
+
+def edition(numbers: Numbers) -> int:
+    """The table with its numbers, the day left aside, as a number above 0: another one means to decide anew."""
+    dayless = copy(numbers)
+    dayless.today = date(2000, 1, 1)
+    read = [numbers.time_zone, *((row.where(dayless), row.outcome, row.because) for row in TABLE)]
+    return int.from_bytes(blake2b(repr(read).encode(), digest_size=7).digest()) + 1
+
+
+def holds_until(numbers: Numbers) -> Case:
+    """The first day on which another row may hold though no fact and no number changes, as an expression."""
+    window = timedelta(days=numbers.scope_rolloff_days)
+    return Case(
+        When(
+            plan_ends_on__gt=numbers.today + window,
+            then=ExpressionWrapper(F("plan_ends_on") - Value(window.days), models.DateField()),
+        ),
+        default=Value(date.max),
+        output_field=models.DateField(),
+    )
 
 
 def dollars(amount: Decimal | None) -> str:

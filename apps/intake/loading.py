@@ -135,15 +135,11 @@ class Lines:
         for place, _, column in self._columns:
             cell = line.cells[place]
             if cell or column.needed:
-                problems += self._cell(line, column, cell, row)
+                try:
+                    read_cell(column, cell, self._context, row)
+                except Unreadable as error:
+                    problems.append(Problem(line.number, column.name, shown(cell), error.sentence))
         return row, problems
-
-    def _cell(self, line: Line, column: Column, cell: str, row: dict[str, Any]) -> list[Problem]:
-        try:
-            read_cell(column, cell, self._context, row)
-        except Unreadable as error:
-            return [Problem(line.number, column.name, shown(cell), error.sentence)]
-        return []
 
 
 class Accounts(Lines):

@@ -27,10 +27,11 @@ from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
+from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, how_far
 
 _FAILED_PAYMENT = (
-    "alert.kind = 'failed-payment' AND alert.subject = 'bill:' || bill.external_id"
+    "alert.kind = 'failed-payment' AND bill.external_id = substring(alert.subject FROM 6)"
     " AND bill.account_id = alert.account_id"
 )
 # The bill of a renewal falls due within 14 days of it: renewals lie at least 15 days apart.
@@ -53,13 +54,13 @@ def _mend(which: str, changes: str, numbers: Numbers) -> None:
             accounts.recount()
 
 
-def tend_failed_payments(numbers: Numbers) -> None:
+def tend_failed_payments(numbers: Numbers, enough: Enough) -> None:
     """Count further attempts in the alerts about failed bills, and close those whose bill is settled.
 
     An alert that was resolved is open again after a further attempt.
     """
     _mend(
-        f"{_FAILED_PAYMENT} AND bill.status = 'open' AND bill.attempts > alert.attempts",
+        f"{_FAILED_PAYMENT} AND bill.status = 'open' AND bill.attempts > 0 AND bill.attempts > alert.attempts",
         "attempts = bill.attempts, resolved_at = NULL, resolved_by_id = NULL, resolution = '',"
         " acknowledged_at = NULL, acknowledged_by_id = NULL, snoozed_until = NULL",
         numbers,
@@ -68,7 +69,7 @@ def tend_failed_payments(numbers: Numbers) -> None:
     _mend(f"{_FAILED_PAYMENT} AND {settled}", _CLOSE, numbers)
 
 
-def tend_large_invoices(numbers: Numbers) -> None:
+def tend_large_invoices(numbers: Numbers, enough: Enough) -> None:
     """Close the alerts about large invoices whose bill is paid."""
     _mend(f"{_LARGE_INVOICE} AND bill.status = 'paid' AND alert.resolved_at IS NULL", _CLOSE, numbers)
 
@@ -117,12 +118,15 @@ def invoice_is_large(numbers: Numbers) -> Any:
     paid = _of_account(Bill.Status.PAID).filter(amount__gt=0).order_by("-day", "-pk").values("amount")
     expected = Case(When(~Exists(made.filter(apart__lt=15)), then=F("forecast")))
     soon = (numbers.today, numbers.today + timedelta(days=numbers.large_invoice_days))
-    billed = Bill.objects.filter(status__in=(Bill.Status.UPCOMING, Bill.Status.DRAFT))
-    billed = billed.alias(day=Coalesce("due_on", "period_end")).filter(day__range=soon)
+    # Without these two, the bills of every account we ever served would be looked up at every tick.
+    least = min(numbers.large_invoice_from, numbers.large_invoice_least)
+    billed = Bill.objects.filter(status__in=(Bill.Status.UPCOMING, Bill.Status.DRAFT), amount__gte=least)
+    billed = billed.alias(day=Coalesce("due_on", "period_end"))
+    billed = billed.filter(Q(day__range=soon) | Q(day__isnull=True)).order_by()
+    forecast = Account.objects.served().filter(renewal_on__range=soon, forecast__gte=least).order_by()
     return (
         Account.objects.served()
-        # Without this, the bills of every account we ever served would be looked up at every tick.
-        .filter(Q(renewal_on__range=soon) | Q(pk__in=billed.values("account")))
+        .filter(pk__in=billed.values("account").union(forecast.values("pk")))
         .annotate(
             amount=Coalesce(Subquery(ahead.values("amount")[:1]), expected),
             due=Coalesce(Subquery(ahead.values("day")[:1]), "renewal_on", output_field=DateField()),

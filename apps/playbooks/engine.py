@@ -195,7 +195,7 @@ class Sweep:
         """Act on everybody it is for, and keep what happened; ``about`` goes on the run."""
         run = Run(playbook=self.playbook.name, started_at=self.numbers.now, **about)
         try:
-            self.playbook.tend(self.numbers)
+            self.playbook.tend(self.numbers, self.enough)
             for ids in batched(self.due().values_list("pk", flat=True).iterator(SLICE), SLICE):
                 if run._state.adding:
                     run.save()

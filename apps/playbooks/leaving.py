@@ -26,6 +26,7 @@ from apps.crm.models import Account, Alert, Bill, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
+from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, cause_gone
 
 _KIND = "churn-signal"
@@ -97,7 +98,7 @@ def leaving_text(row: Row, numbers: Numbers) -> str:
     return f"{why_leaving(row, numbers).rstrip('.')}. Ask them, and move the account to “{to.label}” if they have left."
 
 
-def tend_churn_signals(numbers: Numbers) -> None:
+def tend_churn_signals(numbers: Numbers, enough: Enough) -> None:
     """Close the alerts about accounts that have been billed above 0 for a later period."""
     said = Signal.objects.annotate(
         subject=Concat(Value("signal:"), Cast("pk", TextField()), output_field=TextField()),

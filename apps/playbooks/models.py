@@ -22,7 +22,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     on = models.DateField(null=True, blank=True, help_text="The day that was asked for, when run by hand.")
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     acted = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
@@ -93,11 +93,11 @@ class Act(models.Model):
     at = models.DateTimeField()
     because = models.TextField(blank=True)
     transition = models.ForeignKey(
-        "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="+"
+        "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="+", db_index=False
     )
     skipped = models.BooleanField(default=False, help_text="A person said to leave the account alone.")
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
 
     class Meta:
@@ -146,7 +146,7 @@ class Switch(models.Model):
     playbook = models.CharField(max_length=40, unique=True)
     paused = models.BooleanField(default=False)
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     at = models.DateTimeField(null=True, blank=True, help_text="When it was last paused or resumed.")
     last_run_at = models.DateTimeField(null=True, blank=True)

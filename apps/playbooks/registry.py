@@ -27,6 +27,7 @@ from apps.playbooks.occasions import (
     PURCHASE,
     RENEWAL,
     SIGNAL,
+    Enough,
     Once,
 )
 from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Tell, Then, how_far
@@ -48,7 +49,7 @@ class Playbook:
     ``who`` finds the accounts it is for on the team's today, ``whom`` says so in words, ``because`` says in a line
     why it acts on one of them. ``numbers`` names the policy it depends on, and ``facts`` the columns of ``who``
     that its sentences read beside those of every ``Row``. ``tend`` brings up to date what it made earlier, before it
-    looks for whom it is for.
+    looks for whom it is for, as far as it comes before it is told that it is ``enough``.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Playbook:
     then: Then
     numbers: tuple[str, ...]
     facts: tuple[str, ...] = ()
-    tend: Callable[[Numbers], None] = lambda numbers: None
+    tend: Callable[[Numbers, Enough], None] = lambda numbers, enough: None
 
 
 def _awaiting_final_outreach(numbers: Numbers) -> Any:
@@ -109,13 +110,6 @@ def _alert_text(row: Row, numbers: Numbers) -> str:
     return f"Nobody has written to them yet; the account {verb} on {day}."
 
 
-def _decided(outcome: scope.Outcome, numbers: Numbers, *rows: int) -> Any:
-    """Accounts outside the pipeline for which the decision table gives this outcome today, by any of ``rows``."""
-    wanted = [number for number, row in enumerate(scope.TABLE, start=1) if row.outcome == outcome]
-    outside = Account.objects.filter(stage=Stage.OUTSIDE)
-    return outside.with_scope_row(numbers).filter(row__in=rows or wanted)
-
-
 def _handed_to_sales(numbers: Numbers) -> Any:
     """Older handoffs are no news any more, and those that came in with a file never were."""
     return (
@@ -132,9 +126,10 @@ def _in_scope(row: Row, numbers: Numbers) -> str:
     return scope.because(row.row, {name: getattr(row, name) for name in scope.FACTS}, numbers)
 
 
-def _decide_anew(numbers: Numbers) -> None:
-    """Decide on every account whose facts have changed, or that was not looked at today."""
-    Account.objects.to_decide(numbers.today).decide(numbers, now=numbers.now)
+def _decide_anew(numbers: Numbers, enough: Enough) -> None:
+    """Decide on every account whose kept decision may not be today's. None is kept of a day gone by."""
+    if numbers.today >= numbers.day_of(numbers.now):
+        Account.objects.to_decide(numbers).decide(numbers, now=numbers.now, enough=enough)
 
 
 PLAYBOOKS: dict[str, Playbook] = {
@@ -144,7 +139,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             name="enter-pipeline",
             says="An account that the scope table calls ours enters the pipeline, owned by nobody yet.",
             whom="accounts outside the pipeline that the scope table decides are ours",
-            who=lambda numbers: _decided(scope.Outcome.OURS, numbers),
+            who=lambda numbers: Account.objects.asking_to(scope.Asks.ENTER, numbers),
             once=ACCOUNT,
             because=_in_scope,
             then=MoveOnly(Stage.NEW),
@@ -156,7 +151,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             name="sales-lead",
             says="A first payment forecast so high that it is Sales’s to talk to them.",
             whom="accounts outside the pipeline whose first payment is forecast at or above the limit",
-            who=lambda numbers: _decided(scope.Outcome.SALES, numbers, scope.SALES_LEAD_ROW).filter(
+            who=lambda numbers: Account.objects.asking_to(scope.Asks.REFER, numbers).filter(
                 referred_at__isnull=True
             ),
             once=ACCOUNT,

@@ -11,6 +11,7 @@ from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
+from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, cause_gone
 
 _RETURNED = "handover-returned"
@@ -56,7 +57,7 @@ def turned_down_text(row: Row, numbers: Numbers) -> str:
     return f"{why_turned_down(row, numbers).rstrip('.')}. Take it back to “{to.label}”, or find it an AE, CSM or AM."
 
 
-def tend_returned_handovers(numbers: Numbers) -> None:
+def tend_returned_handovers(numbers: Numbers, enough: Enough) -> None:
     """Close the alerts about accounts that somebody of Sales has taken on."""
     mine = Alert.objects.open().filter(kind=_RETURNED)
     taken_on = mine.exclude(**{f"account__{name}": value for name, value in _NOBODY.items()})

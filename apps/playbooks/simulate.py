@@ -71,7 +71,7 @@ def ahead(
     # Of the others only those that move accounts change whom a playbook is for. What a playbook tends changes it for
     # nobody, as little as for a dry run.
     going = [
-        replace(other, tend=lambda numbers: None)
+        replace(other, tend=lambda numbers, enough: None)
         for name, other in PLAYBOOKS.items()
         if (other is playbook or other.then.to is not None) and name not in paused
     ]

@@ -8,6 +8,8 @@ from datetime import date, timedelta
 from typing import Any, Protocol
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Least
 
 from apps.crm.models import Account, Alert, Task, User
 from apps.crm.models.alert import AlertQuerySet, alert_kind
@@ -66,21 +68,18 @@ class Then(Protocol):
     def __call__(self, batch: Batch) -> Mapping[int, int]: ...
 
 
-def _add_tasks(batch: Batch, due_in_days: int, about: Callable[[Row], dict[str, Any]]) -> None:
-    """Give everybody of the batch a task, and count it on their accounts; ``about`` says what is its own in each."""
-    numbers = batch.numbers
-    due_on = numbers.today + timedelta(days=due_in_days)
+def _add_tasks(batch: Batch, due_on: date, about: Callable[[Row], dict[str, Any]]) -> None:
+    """Give everybody of the batch a task; ``about`` says what is its own in each. Their accounts are not counted."""
     Task.objects.bulk_create(
         Task(
             account_id=row.pk,
             due_on=due_on,
-            created_at=numbers.now,
+            created_at=batch.numbers.now,
             cause=batch.cause,
             **{"assignee_id": row.assignee_id} | about(row),
         )
         for row in batch.rows
     )
-    Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ class AddTask:
         return f"adds {urgent} {self.words or f'“{self.title}”'} due in {days}{told}"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
-        _add_tasks(batch, self.due_in_days, self._about)
+        _add_tasks(batch, batch.numbers.today + timedelta(days=self.due_in_days), self._about)
+        Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
         if self.told:
             tell_slack(batch, self.told, lambda row: batch.because[row.pk])
         return {}
@@ -155,11 +155,16 @@ class MoveWithTask:
         return f"moves the account to “{self.to.label}”, with a task “{self.task}” due in {self.due_in_days} days"
 
     def __call__(self, batch: Batch) -> Mapping[int, int]:
-        accounts = Account.objects.filter(pk__in=[row.pk for row in batch.rows])
-        moved: dict[int, int] = accounts.move_all(
-            self.to, now=batch.numbers.now, cause=batch.cause, reasons=batch.because
+        due_on = batch.numbers.today + timedelta(days=self.due_in_days)
+        # The next task is noted together with the move: writing each account twice would take twice as long.
+        moved: dict[int, int] = Account.objects.all().move_all(
+            self.to,
+            now=batch.numbers.now,
+            cause=batch.cause,
+            reasons=batch.because,
+            next_task_on=Least("next_task_on", Value(due_on)),
         )
-        _add_tasks(batch, self.due_in_days, lambda row: {"title": self.task, "transition_id": moved[row.pk]})
+        _add_tasks(batch, due_on, lambda row: {"title": self.task, "transition_id": moved[row.pk]})
         return moved
 
 

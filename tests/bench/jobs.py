@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.crm.demo.story import external_id
-from apps.crm.models import Account, StageTransition
+from apps.crm.models import Account, Policy, StageTransition
 from apps.crm.reporting import report_accounts
 from apps.intake.columns import suggested
 from apps.intake.files import Table
@@ -150,21 +150,27 @@ def sweep_floor(number: int) -> dict[str, Any]:
 
 
 def ticks(number: int) -> dict[str, Any]:
-    """The first tick of a day, which looks at every account again, and then those that find nothing to do."""
-    names = [*PLAYBOOKS]
-    run(names, now=timezone.now())
-    Account.objects.update(decided_on=timezone.now().date() - timedelta(days=1))
+    """The first tick of a day, those that find nothing to do, and one after a change of the scope's policy."""
+
+    def tick() -> float:
+        return _seconds(lambda: run([*PLAYBOOKS], now=timezone.now()))
+
+    tick()
+    yesterday = Policy.at(timezone.now() - timedelta(days=1))
+    Account.objects.all().decide(yesterday, now=yesterday.now)
     _vacuum()
-    first = _seconds(lambda: run(names, now=timezone.now()))
+    first = tick()
     _vacuum()
     moves = StageTransition.objects.count()
-    took = [_seconds(lambda: run(names, now=timezone.now())) for _ in range(TICKS)]
-    return {"first": first, "took": took, "idle": StageTransition.objects.count() == moves}
+    took = [tick() for _ in range(TICKS)]
+    idle = StageTransition.objects.count() == moves
+    Policy.objects.create(name="scope_entry_forecast", value="101", starts_on=timezone.now().date())
+    return {"first": first, "took": took, "idle": idle, "policy": tick()}
 
 
 def _vacuum() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE) crm_account")
+        cursor.execute("VACUUM (ANALYZE)")
 
 
 def _seconds(act: Callable[[], object]) -> float:

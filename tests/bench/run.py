@@ -336,8 +336,11 @@ def ticks(databases: Databases, size: int) -> Iterator[Result]:
         raise SystemExit("A tick that should have found nothing to do moved accounts.")
     took = done["took"]
     yield Result("idle tick", size, 1000 * median(took), 1000 * percentile(took, 0.95))
-    note = "looks at every account again"
-    yield Result("first tick of a day", size, 1000 * done["first"], peak_mb=done["peak_mb"], note=note)
+    yield Result("first tick of a day", size, 1000 * done["first"], note="decides on whose day has come")
+    note = "decides on every account again"
+    yield Result(
+        "tick after a change of policy", size, 1000 * done["policy"], peak_mb=done["peak_mb"], note=note
+    )
 
 
 def imports(databases: Databases, size: int) -> Iterator[Result]:

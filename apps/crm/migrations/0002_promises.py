@@ -80,11 +80,11 @@ CREATE TRIGGER account_renewal_anchor
     FOR EACH ROW EXECUTE FUNCTION crm_account_renewal_anchor();
 """
 
-# A scope decision is only as good as the facts it saw.
+# A scope decision is only as good as the facts it saw: 0 is the edition of no table.
 SCOPE = """
 CREATE FUNCTION crm_account_undecided() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.decided_on := NULL;
+    NEW.decided_under := 0;
     RETURN NEW;
 END $$;
 

@@ -24,7 +24,7 @@ from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
 from apps.crm.pipeline import ONBOARDED, OPEN, Engagement, Stage
 from apps.crm.policy import Numbers
-from apps.crm.scope import Outcome
+from apps.crm.scope import ASKING, Asks, Outcome
 
 
 class Plan(models.TextChoices):
@@ -220,10 +220,10 @@ class AccountQuerySet(ScopedQuerySet):
 class Account(Movable):
     """A customer, as far as onboarding goes: what we know of it, where it stands, what we remember."""
 
-    external_id = models.CharField(max_length=200, unique=True)
+    external_id = models.CharField(max_length=200)
     name = models.TextField(validators=[MaxLengthValidator(300)])
-    domain = models.CharField(max_length=253, blank=True, db_index=True)
-    stripe_customer_id = models.CharField(max_length=200, null=True, blank=True, unique=True)
+    domain = models.CharField(max_length=253, blank=True)
+    stripe_customer_id = models.CharField(max_length=200, null=True, blank=True)
 
     plan = models.CharField(max_length=16, choices=Plan, blank=True, default=Plan.UNKNOWN)
     mrr = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
@@ -280,7 +280,12 @@ class Account(Movable):
     reported_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="accounts"
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="accounts",
+        db_index=False,
     )
     owner_reported = models.TextField(
         blank=True, help_text="An owner another system named, who has no login here."
@@ -289,7 +294,7 @@ class Account(Movable):
     payment_risk = models.CharField(max_length=8, choices=PaymentRisk, blank=True, default="")
     payment_risk_at = models.DateTimeField(null=True, blank=True)
     payment_risk_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     payment_risk_reason = models.TextField(blank=True)
 
@@ -307,13 +312,30 @@ class Account(Movable):
     route = models.TextField(
         blank=True, editable=False, help_text="Why the account is ours, or not, in words."
     )
-    decided_on = models.DateField(
-        null=True,
-        blank=True,
+    decided_under = models.BigIntegerField(
+        default=0,
         editable=False,
-        help_text="The day its scope was last looked at. A trigger clears it when a fact it hangs on changes.",
+        help_text="The edition of the scope table it was decided by. A trigger clears it when a fact changes.",
+    )
+    decided_until = models.DateField(
+        null=True, blank=True, editable=False, help_text="The first day on which it may be decided otherwise."
     )
     referred_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # A column, so that the database knows how few there are: who is ours goes in, and who is a lead is referred.
+    scope_asks = models.GeneratedField(
+        expression=Case(
+            When(stage=Stage.OUTSIDE, scope_row__in=ASKING[Asks.ENTER], then=Value(Asks.ENTER)),
+            When(
+                stage=Stage.OUTSIDE,
+                scope_row__in=ASKING[Asks.REFER],
+                referred_at__isnull=True,
+                then=Value(Asks.REFER),
+            ),
+            default=Value(Asks.NOTHING),
+        ),
+        output_field=models.CharField(max_length=5, choices=Asks),
+        db_persist=True,
+    )
     held_by = models.CharField(
         max_length=40, blank=True, editable=False, help_text="The import whose release it waits for."
     )
@@ -343,7 +365,11 @@ class Account(Movable):
 
     class Meta:
         ordering = ["renewal_on", "pk"]
+        # Every move writes into each index here. A field that says it is unique would bring a second one for LIKE,
+        # and a foreign key one that a longer index begins with or that nobody asks.
         constraints = [
+            models.UniqueConstraint(fields=["external_id"], name="account_external_id_once"),
+            models.UniqueConstraint(fields=["stripe_customer_id"], name="account_stripe_customer_once"),
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="account_stage_known"),
             models.CheckConstraint(
                 condition=Q(engaged_at__isnull=True, engaged_via="")
@@ -355,7 +381,11 @@ class Account(Movable):
         indexes = [
             models.Index(F("renewal_on").asc(nulls_last=True), F("id"), name="account_by_renewal"),
             models.Index(
-                F("stage"), F("renewal_on").asc(nulls_last=True), F("id"), name="account_stage_renewal"
+                F("stage"),
+                F("renewal_on").asc(nulls_last=True),
+                F("id"),
+                name="account_stage_renewal",
+                include=["forecast"],
             ),
             # The daily list shows open accounts, among many closed ones; its counts are read from this index alone.
             models.Index(
@@ -370,6 +400,7 @@ class Account(Movable):
                 fields=["stage"], include=["forecast"], name="account_open_sums", condition=Q(stage__in=OPEN)
             ),
             models.Index(fields=["owner", "stage"], name="account_of_owner"),
+            models.Index(fields=["domain"], name="account_by_domain"),
             models.Index(fields=["touched"], name="account_touched"),
             # Two contradictions that must stay quick to rule out among many closed accounts.
             models.Index(
@@ -387,6 +418,8 @@ class Account(Movable):
                 name="account_at_risk",
                 condition=Q(payment_risk__in=("medium", "high")),
             ),
+            models.Index(fields=["scope_asks"], name="account_asking", condition=~Q(scope_asks=Asks.NOTHING)),
+            models.Index(fields=["decided_under", "decided_until"], name="account_decided"),
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),

@@ -145,7 +145,7 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 class Alert(models.Model):
     """Something about an account that wants a person now. Raised by a playbook, one open a subject."""
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="alerts")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="alerts", db_index=False)
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=300, blank=True, help_text="What it is about, such as a bill's id.")
     text = models.TextField()
@@ -156,12 +156,12 @@ class Alert(models.Model):
     raised_at = models.DateTimeField()
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     snoozed_until = models.DateField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     resolution = models.TextField(blank=True)
     transition = models.ForeignKey(
@@ -170,6 +170,7 @@ class Alert(models.Model):
         null=True,
         blank=True,
         related_name="alerts",
+        db_index=False,
         help_text="The move that made it.",
     )
     ended_by = models.ForeignKey(
@@ -178,6 +179,7 @@ class Alert(models.Model):
         null=True,
         blank=True,
         related_name="ended_alerts",
+        db_index=False,
         help_text="The move that took its cause away.",
     )
 

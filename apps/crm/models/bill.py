@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django.db import connection, models, transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from apps.crm.models.account import Account
 
@@ -114,8 +115,8 @@ class Bill(models.Model):
         VOID = "void", "Void"
         UNCOLLECTIBLE = "uncollectible", "Uncollectible"
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="bills")
-    external_id = models.CharField(max_length=200, unique=True)
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="bills", db_index=False)
+    external_id = models.CharField(max_length=200)
     period_start = models.DateField(null=True, blank=True)
     period_end = models.DateField(null=True, blank=True)
     amount = models.DecimalField(max_digits=12, decimal_places=2, default=0)
@@ -133,7 +134,13 @@ class Bill(models.Model):
 
     class Meta:
         ordering = ["-period_start", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["external_id"], name="bill_external_id_once")]
         indexes = [
+            models.Index(
+                Coalesce("due_on", "period_end"),
+                name="bill_ahead",
+                condition=Q(status__in=["upcoming", "draft"]),
+            ),
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
             models.Index(fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)),
             models.Index(fields=["period_end"], name="bill_of_nothing", condition=Q(amount=0)),

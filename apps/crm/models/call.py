@@ -94,8 +94,8 @@ class Call(models.Model):
         Kind.SECOND: (Stage.INTRO_CALL_COMPLETED, Stage.SECOND_CALL_COMPLETED),
     }
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="calls")
-    external_id = models.CharField(max_length=300, unique=True)
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="calls", db_index=False)
+    external_id = models.CharField(max_length=300)
     kind = models.CharField(max_length=16, choices=Kind, blank=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.BOOKED)
     starts_at = models.DateTimeField()
@@ -128,6 +128,7 @@ class Call(models.Model):
 
     class Meta:
         ordering = ["-starts_at"]
+        constraints = [models.UniqueConstraint(fields=["external_id"], name="call_external_id_once")]
         indexes = [
             models.Index(fields=["account", "starts_at"], name="call_of_account"),
             models.Index(fields=["account", "starts_at"], name="call_booked", condition=Q(status="booked")),
@@ -289,7 +290,7 @@ class Call(models.Model):
 class CallHost(models.Model):
     """A colleague who takes a call."""
 
-    call = models.ForeignKey(Call, models.DB_CASCADE)
+    call = models.ForeignKey(Call, models.DB_CASCADE, db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING)
 
     class Meta:

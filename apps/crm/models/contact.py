@@ -28,7 +28,7 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 class Contact(models.Model):
     """A person at the customer. One person may belong to several accounts."""
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="contacts")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="contacts", db_index=False)
     email = models.EmailField(max_length=254)
     name = models.TextField(blank=True, validators=[MaxLengthValidator(200)])
     role = models.TextField(blank=True, validators=[MaxLengthValidator(100)])

@@ -18,7 +18,7 @@ class Label(models.Model):
 class AccountLabel(models.Model):
     """A label on an account."""
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE)
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, db_index=False)
     label = models.ForeignKey(Label, models.DB_CASCADE)
 
     class Meta:

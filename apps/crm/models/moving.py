@@ -76,6 +76,7 @@ class Movable(Pipeline):
     pk: Any
     held_by: Any
     quarantine: Any
+    open_alerts: Any
     calls: Any
 
     class Meta:
@@ -253,9 +254,10 @@ class Movable(Pipeline):
         mine = type(self)._base_manager.filter(pk=self.pk, stage=source, version=version)
         if not mine.update(stage=self.stage, version=self.version, **changed):
             raise Conflict(self._told(self._last_move()))
-        ended = Alert.objects.filter(account=self.pk).ended_by(Stage(self.stage))
-        if ended.update(resolved_at=now, resolution="The account moved on.", ended_by=row):
-            self.recount()
+        if self.open_alerts:
+            ended = Alert.objects.filter(account=self.pk).ended_by(Stage(self.stage))
+            if ended.update(resolved_at=now, resolution="The account moved on.", ended_by=row):
+                self.recount()
         return row
 
     def _note_facts(self, source: Stage, engages: Engagement | None, now: datetime) -> None:
@@ -274,11 +276,14 @@ class Movable(Pipeline):
 class MovableQuerySet(models.QuerySet[Any]):
     """Accounts, as far as moving many of them at once goes. Both methods must run inside a transaction."""
 
-    def move_all(self, to: Stage, *, now: datetime, cause: str, reasons: Mapping[int, str]) -> dict[int, int]:
+    def move_all(
+        self, to: Stage, *, now: datetime, cause: str, reasons: Mapping[int, str], **also: Any
+    ) -> dict[int, int]:
         """Move the accounts that ``reasons`` names by id and that may go to ``to`` on a playbook's behalf.
 
         Returns the ledger row's id for each account that moved; the others are left alone. Only for moves that
-        record no engagement: those come one by one, with an event.
+        record no engagement: those come one by one, with an event. ``also`` is what else becomes of an account,
+        written in the same breath, such as a count of what the caller adds to it.
         """
         assert is_automatic(cause)
         assert to != Stage.PAID_CALL
@@ -308,10 +313,6 @@ class MovableQuerySet(models.QuerySet[Any]):
                 "reasons": [reasons[pk] for pk in ids],
             },
         )
-        changed: dict[str, Any] = {"stage": to, "version": F("version") + 1, "stage_since": now}
-        if enters:
-            changed["entered_at"] = now
-        self.model.objects.filter(pk__in=moved).update(**changed)
         ended = Alert.objects.filter(account__in=moved).ended_by(to)
         for alert in ended:
             alert.resolved_at, alert.resolution, alert.ended_by_id = (
@@ -322,6 +323,10 @@ class MovableQuerySet(models.QuerySet[Any]):
         if ended:
             Alert.objects.bulk_update(ended, ["resolved_at", "resolution", "ended_by"])
             self.model.objects.filter(pk__in={alert.account_id for alert in ended}).recount()
+        changed: dict[str, Any] = {"stage": to, "version": F("version") + 1, "stage_since": now, **also}
+        if enters:
+            changed["entered_at"] = now
+        self.model.objects.filter(pk__in=moved).update(**changed)
         return moved
 
     def first_load(

@@ -30,11 +30,11 @@ class Note(models.Model):
         Kind.HANDOFF: "**Why Sales**\n\n**What they want**\n\n**Whom to talk to**\n\n**What was promised**\n",
     }
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="notes")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="notes", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.NOTE)
     text = models.TextField(validators=[MaxLengthValidator(20_000)])
     author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     author_reported = models.TextField(
         blank=True, help_text="An author another system named, who has no login here."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from itertools import batched
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 
 from apps.crm.models.moving import MovableQuerySet
+from apps.crm.pipeline import OUTSIDE
 from apps.crm.policy import Numbers
-from apps.crm.scope import FACTS, TABLE, Outcome, because, decided_row
+from apps.crm.scope import ASKING, FACTS, TABLE, Asks, Outcome, because, decided_row, edition, holds_until
 
 SLICE = 5_000
 
@@ -19,7 +22,7 @@ SLICE = 5_000
 class ScopeDecision(models.Model):
     """One decision whether an account is ours, kept with the facts it saw. Written when the answer changes."""
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="decisions")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="decisions", db_index=False)
     at = models.DateTimeField()
     on = models.DateField(help_text="The team's day it holds from.")
     row = models.PositiveSmallIntegerField(help_text="The row of the decision table that held.")
@@ -38,28 +41,47 @@ class ScopeDecision(models.Model):
 class ScopedQuerySet(MovableQuerySet):
     """Accounts, as far as deciding on them goes."""
 
-    def with_scope_row(self, numbers: Numbers) -> Any:
-        """Accounts with the row of the decision table that holds for them on ``numbers.today``."""
-        return self.annotate(row=decided_row(numbers))
+    def to_decide(self, numbers: Numbers) -> Any:
+        """Accounts whose kept decision may not be today's: a fact or the policy has changed, or its day has come."""
+        return self.filter(_undecided(numbers))
 
-    def to_decide(self, today: date) -> Any:
-        """Accounts whose facts have changed since they were looked at, or that were not looked at today."""
-        return self.filter(Q(decided_on__isnull=True) | Q(decided_on__lt=today))
+    def asking_to(self, what: Asks, numbers: Numbers) -> Any:
+        """Accounts outside the pipeline for which the decision table asks for this, with the ``row`` that does.
 
-    def decide(self, numbers: Numbers, *, now: datetime) -> int:
-        """Look at these accounts anew, slice by slice, and keep each decision that differs; returns how many."""
-        changed, last = 0, 0
-        while ids := list(self.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:SLICE]):
+        The kept decision is read where it holds, and the table itself where it may not: nobody waits for the
+        decision to be made anew, and none is acted on that is not true any more.
+        """
+        undecided, row = _undecided(numbers), decided_row(numbers)
+        return (
+            self.filter(stage=OUTSIDE)
+            .annotate(
+                row=Case(When(undecided, then=row), default=F("scope_row"), output_field=row.output_field)
+            )
+            .filter(Q(scope_asks=what) | undecided, row__in=ASKING[what])
+        )
+
+    def decide(self, numbers: Numbers, *, now: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+        """Look at these accounts anew, slice by slice, and keep each decision that differs; returns how many.
+
+        Each slice is a transaction of its own; ``enough`` is asked before each whether to leave the rest.
+        """
+        changed = 0
+        for ids in batched(self.order_by().values_list("pk", flat=True).iterator(SLICE), SLICE):
+            if enough():
+                break
             changed += self._decide_slice(ids, numbers, now)
-            last = ids[-1]
         return changed
 
-    def _decide_slice(self, ids: list[int], numbers: Numbers, now: datetime) -> int:
+    def _decide_slice(self, ids: tuple[int, ...], numbers: Numbers, now: datetime) -> int:
         with transaction.atomic():
-            locked = self.model.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-            rows = list(
-                locked.annotate(row=decided_row(numbers)).values("pk", "row", "scope_row", "route", *FACTS)
-            )
+            # Whom somebody is changing at this moment is left to the next run.
+            unlocked = self.model.objects.filter(pk__in=ids).order_by("pk")
+            locked = unlocked.select_for_update(no_key=True, skip_locked=True)
+            decided = locked.annotate(row=decided_row(numbers), until=holds_until(numbers))
+            rows = list(decided.values("pk", "row", "until", "scope_row", "route", *FACTS))
+            if not rows:
+                return 0
+            because_of = {row["pk"]: because(row["row"], row, numbers) for row in rows}
             decisions = [
                 ScopeDecision(
                     account_id=row["pk"],
@@ -67,33 +89,48 @@ class ScopedQuerySet(MovableQuerySet):
                     on=numbers.today,
                     row=row["row"],
                     outcome=TABLE[row["row"] - 1].outcome,
-                    because=sentence,
+                    because=because_of[row["pk"]],
                     facts={name: row[name] for name in FACTS},
                 )
                 for row in rows
-                if (sentence := because(row["row"], row, numbers)) != row["route"]
-                or row["row"] != row["scope_row"]
+                if because_of[row["pk"]] != row["route"] or row["row"] != row["scope_row"]
             ]
-            if decisions:
-                ScopeDecision.objects.bulk_create(decisions, batch_size=1_000)
-                _take_over(decisions)
-            self.model.objects.filter(pk__in=ids).update(decided_on=numbers.today)
+            ScopeDecision.objects.bulk_create(decisions, batch_size=1_000)
+            _take_over(
+                ((row["pk"], row["row"], because_of[row["pk"]], row["until"]) for row in rows),
+                edition(numbers),
+            )
         return len(decisions)
 
 
-def _take_over(decisions: list[ScopeDecision]) -> None:
-    """Write the decisions on their accounts."""
+def _undecided(numbers: Numbers) -> Q:
+    """Whether the decision kept on an account may be another than today's: each part is a look into one index."""
+    if numbers.today < numbers.day_of(numbers.now):
+        # Of a day gone by nothing is kept.
+        return Q(decided_under__gte=0)
+    kept = edition(numbers)
+    return (
+        Q(decided_under__lt=kept)
+        | Q(decided_under__gt=kept)
+        | Q(decided_under=kept, decided_until__lte=numbers.today)
+    )
+
+
+def _take_over(decided: Iterable[tuple[int, int, str, date]], under: int) -> None:
+    """Write decisions on their accounts: the account's id, the row, its sentence, and until when it holds.
+
+    One statement writes all of it: an account is written into every index each time.
+    """
+    ids, rows, sentences, until = ([*column] for column in zip(*decided, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE crm_account account SET scope = made.outcome, scope_row = made.row, route = made.because
-            FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[]) AS made (id, outcome, row, because)
+            UPDATE crm_account account
+            SET scope = made.outcome, scope_row = made.row, route = made.because,
+                decided_under = %s, decided_until = made.until
+            FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::date[])
+                 AS made (id, outcome, row, because, until)
             WHERE made.id = account.id
             """,
-            [
-                [decision.account_id for decision in decisions],
-                [str(decision.outcome) for decision in decisions],
-                [decision.row for decision in decisions],
-                [decision.because for decision in decisions],
-            ],
+            [under, ids, [str(TABLE[row - 1].outcome) for row in rows], rows, sentences, until],
         )

@@ -50,11 +50,16 @@ class TaskQuerySet(models.QuerySet["Task"]):
 class Task(models.Model):
     """Something to do for an account by a day. Celery's tasks are called jobs here."""
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="tasks")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="tasks", db_index=False)
     title = models.TextField(validators=[MaxLengthValidator(300)])
     due_on = models.DateField()
     assignee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="tasks"
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="tasks",
+        db_index=False,
     )
     assignee_reported = models.TextField(
         blank=True, help_text="An assignee another system named, who has no login here."
@@ -71,18 +76,18 @@ class Task(models.Model):
         default=False, help_text="Shown ahead of the others: somebody has paid for it."
     )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     created_at = models.DateTimeField()
     cause = models.CharField(
         max_length=120, blank=True, help_text="What made it: `playbook:<name>`, `call:<id>`, or empty."
     )
     transition = models.ForeignKey(
-        "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="tasks"
+        "crm.StageTransition", models.DB_CASCADE, null=True, blank=True, related_name="tasks", db_index=False
     )
     done_at = models.DateTimeField(null=True, blank=True)
     done_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     dropped = models.BooleanField(default=False, help_text="Closed because what asked for it was undone.")
     remind_on = models.DateField(

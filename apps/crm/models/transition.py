@@ -24,13 +24,13 @@ class StageTransition(models.Model):
     Triggers in the database refuse both, but for the account's own erasure and for blanking ``reason``.
     """
 
-    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="transitions")
+    account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="transitions", db_index=False)
     version = models.PositiveIntegerField()
     from_stage = models.CharField(max_length=32, choices=Stage, blank=True)
     to_stage = models.CharField(max_length=32, choices=Stage, blank=True)
     at = models.DateTimeField()
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False
     )
     cause = models.CharField(max_length=120)
     reason = models.TextField(blank=True)
