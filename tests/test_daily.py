@@ -348,17 +348,18 @@ def test_only_who_may_edit_is_offered_it(client, role, edits, forms):
             assert edit(client, shown, name).status_code == 403
 
 
-def test_a_form_that_serves_any_account_is_kept_by_the_browser_that_fetched_it(browser, client):
+def test_the_forms_of_a_note_and_a_task_stand_in_the_page_for_whoever_may_fill_them_in(browser, client, me):
     shown = account(Stage.NEW)
-    answer = browser.get("/forms/task/?from=list")
-    assert 'hx-post="/accounts/0/task/"' in answer.text
-    assert "private" in answer.headers["Cache-Control"]
-    assert "max-age=600" in answer.headers["Cache-Control"]
-    assert "Cookie" in answer.headers["Vary"]
-    assert browser.get("/forms/move/").status_code == 404
+    text = browser.get("/").text
+    for name in ("note", "task"):
+        form = text.split(f'<template id="form-{name}"')[1].split("</template>")[0]
+        assert f'hx-post="/accounts/0/{name}/"' in form
+        assert f'data-draft="{name}:0"' in form
+        assert '<input type="hidden" name="from" value="list">' in form
+    assert f'<option value="{me.pk}" selected>' in text
     assert "no-store" in browser.get(f"/accounts/{shown.pk}/forms/move/").headers["Cache-Control"]
     client.force_login(user("viewer"))
-    assert client.get("/forms/task/").status_code == 403
+    assert 'id="form-' not in client.get("/").text
 
 
 def test_the_filter_menu_is_fetched_once_for_every_address_which_carries_what_is_chosen(browser):

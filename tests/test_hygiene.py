@@ -260,7 +260,8 @@ def test_a_note_that_is_missing_is_written_in_the_small_form(browser):
     line, forms = buttons(browser, "held-no-note", of)
     assert "The call of 19 Nov was held, and nobody has written it down." in line
     assert ('data-form="note"' in line, forms) == (True, [])
-    form = browser.get(f"/accounts/{of.pk}/forms/note/?from=hygiene").text
+    form = browser.get("/hygiene/").text.split('<template id="form-note">')[1].split("</template>")[0]
+    assert 'hx-post="/accounts/0/note/"' in form
     assert '<input type="hidden" name="from" value="hygiene">' in form
     answer = browser.post(f"/accounts/{of.pk}/note/", {"text": "They use flags.", "from": "hygiene"})
     assert f'id="held-no-note-{of.pk}"' not in answer.text

@@ -66,7 +66,6 @@ urlpatterns = [
     path("daily/looked/", daily.looked, name="looked"),
     path("daily/rows/", daily.rows, name="rows"),
     path("filters/", daily.filters, name="filters"),
-    path("forms/<slug:name>/", writing.ready_form, name="ready_form"),
     path("healthz", health.healthz, name="healthz"),
     path("hygiene/", hygiene.hygiene, name="hygiene"),
     path("import/", imports.imports, name="imports"),

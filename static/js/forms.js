@@ -1,52 +1,72 @@
 // The small forms of an account: opened in a dialog, kept as drafts while half typed, closed when they were taken.
-// A page needs <dialog id="form">, data-from="PAGE" around what opens a form, and for each button data-form="NAME".
+// A page needs <dialog id="form" hx-sync="this:replace">, data-from="PAGE" around what opens a form, and for each button
+// data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
 const DRAFT = "draft:";
-const READY = ["note", "task"];
 const dialog = () => document.getElementById("form");
 let from = null;
-let fetching = false;
-let ahead = "";
+let opening = null;
 
-/** Open the form `name` of an account ("move", "note", …) for a page; `row` is the table row that it is asked for in. */
-export async function openForm(name, account, page, row = null) {
+/** Open the form `name` of an account ("move", "note", …) for a page; `row` is the line or table row it is asked for in. */
+export async function openForm(name, account, page, row) {
   const place = dialog();
-  const ready = READY.includes(name);
-  const path = ready ? `/forms/${name}/` : `/accounts/${account}/forms/${name}/`;
   const { activeElement } = document;
   const standing = activeElement.closest("tr");
   from = standing && { row: standing.id, cell: activeElement.closest("td")?.cellIndex };
-  fetching = true;
-  ahead = "";
-  await htmx
-    .ajax("GET", `${path}?from=${page}`, { target: place, swap: "innerHTML" })
-    .finally(() => (fetching = false));
-  if (!place.querySelector("form, ul")) return;
-  if (ready) fill(place, account, row?.querySelector("a").textContent ?? "");
-  stand(place, row && cellOf(name, row));
-  const first = place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary");
-  first?.focus();
-  if (ahead && first?.matches("textarea, input:not([type])")) {
-    first.value += ahead;
-    first.dispatchEvent(new Event("input", { bubbles: true }));
-  }
+  giveUp();
+  const ready = document.getElementById(`form-${name}`);
+  if (ready) fill(place, ready, account, row.querySelector("a").textContent);
+  else if (!(await fetchInto(place, `/accounts/${account}/forms/${name}/?from=${page}`))) return;
+  if (!place.open) place.showModal();
+  stand(place, cellOf(name, row));
+  place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
+}
+
+/** Fetch a form into the dialog; gives whether it came and is still wanted. */
+async function fetchInto(place, path) {
+  const mine = (opening = { giveUp() {} });
+  const asked = (url, request) => {
+    mine.giveUp = request.abort;
+    return fetch(url, request);
+  };
+  await htmx.ajax("GET", path, { source: place, target: place, swap: "innerHTML", fetch: asked });
+  if (opening !== mine) return false;
+  opening = null;
+  if (place.querySelector("form, ul")) return true;
+  place.replaceChildren();
+  return false;
+}
+
+/** Want no longer the form that is on its way. */
+function giveUp() {
+  if (!opening) return;
+  opening.giveUp();
+  opening = null;
+  dialog().replaceChildren();
 }
 
 /** Make a form that serves any account the form of this one. */
-function fill(place, account, called) {
+function fill(place, template, account, called) {
+  place.replaceChildren(template.content.cloneNode(true));
   place.querySelector(".called").textContent = called;
   const form = place.querySelector("form");
   for (const name of ["action", "hx-post"]) {
     form.setAttribute(name, form.getAttribute(name).replace("/0/", `/${account}/`));
   }
   form.dataset.draft = form.dataset.draft.replace(":0", `:${account}`);
+  // The page may be older than the day.
+  if (form.elements.due_on) form.elements.due_on.value = dayIn(template.dataset.zone);
+  htmx.process(place);
   restore(place);
 }
 
+/** Today in a time zone, as a date field wants it, which is how Swedish writes it. */
+const dayIn = (timeZone) => new Intl.DateTimeFormat("sv", { timeZone }).format();
+
 /** The cell of a row that a form edits, if its table has one. */
 function cellOf(name, row) {
-  const heads = [...row.closest("table").tHead.rows[0].cells];
+  const heads = [...(row.closest("table")?.tHead.rows[0].cells ?? [])];
   return row.cells[heads.findIndex((head) => head.dataset.edits === name)];
 }
 
@@ -69,10 +89,10 @@ export function focusCell(row, index = 0) {
   cell?.focus({ preventScroll: true });
 }
 
-// What is typed while a form is on its way is meant for it, not for the page behind.
+// Keys pressed while a form is on its way are not for the page behind; Escape gives it up.
 document.addEventListener("keydown", (event) => {
-  if (!fetching) return;
-  if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) ahead += event.key;
+  if (!opening) return;
+  if (event.key === "Escape") giveUp();
   event.preventDefault();
   event.stopImmediatePropagation();
 }, true);
@@ -80,8 +100,8 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-form]");
   if (button) {
-    const row = button.closest("tr");
-    const account = row ? row.id.slice(1) : button.closest("[data-account]").dataset.account;
+    const row = button.closest("tr, [data-account]");
+    const account = row.dataset.account ?? row.id.slice(1);
     openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from, row);
   }
   // A click on the backdrop is a click on the dialog itself, outside its box. What was typed is kept as a draft.

@@ -1,6 +1,7 @@
 """A real Chromium before the real pages. Whatever it complains about fails the test.
 
-``page`` is a fresh window, ``login(page)`` signs somebody in, ``axe(page)`` asserts that a page is accessible.
+``page`` is a fresh window, and ``page.excused`` what of its complaints a test provokes on purpose; ``login(page)`` signs
+somebody in; ``axe(page)`` asserts that a page is accessible.
 """
 
 import os
@@ -10,12 +11,16 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.factories import user
 
 # Playwright's loop runs in this thread, and Django would otherwise refuse to query beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+# How long to wait for what will be true: long, for a slow machine with much else to do. What is true is seen at once.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -63,7 +68,7 @@ def page(browser, live_server, settings):
         reduced_motion="reduce",
         permissions=["clipboard-read", "clipboard-write"],
     )
-    context.set_default_timeout(8000)
+    context.set_default_timeout(PATIENCE)
     complaints = []
     context.on(
         "console",
@@ -75,10 +80,10 @@ def page(browser, live_server, settings):
     )
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     opened = context.new_page()
-    opened.complaints = complaints
+    opened.excused = []
     yield opened
     context.close()
-    assert complaints == [], "the browser complained"
+    assert [said for said in complaints if not any(map(said.__contains__, opened.excused))] == []
 
 
 @pytest.fixture

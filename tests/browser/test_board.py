@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import CLOSED, STAGES, Stage, options
+from tests.browser.conftest import PATIENCE
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +37,7 @@ def open_board(browser, live_server, settings, login):
 
     def open_it(person, **options):
         context = browser.new_context(**{"base_url": live_server.url, **WIDE, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script(VIOLATIONS)
         page = context.new_page()
         failures = []

@@ -1,7 +1,6 @@
 """The daily list under the hands: keys, actions, filters, drafts, undo, and what happens when things go wrong."""
 
 import re
-import time
 from datetime import timedelta
 
 import pytest
@@ -105,6 +104,7 @@ def test_a_half_typed_note_outlives_escape_a_click_outside_and_a_reload(opened):
 
 
 def test_a_note_written_offline_is_kept_and_said_so(opened):
+    opened.excused.append("Failed to fetch")
     opened.keyboard.press("j")
     opened.keyboard.press("w")
     opened.keyboard.type("On the train")
@@ -116,7 +116,6 @@ def test_a_note_written_offline_is_kept_and_said_so(opened):
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast").last).to_contain_text("Noted on Amber.")
     assert Note.objects.count() == 1
-    opened.complaints[:] = [said for said in opened.complaints if "Failed to fetch" not in said]
 
 
 def test_a_task_is_added_and_shows_in_its_row(opened):
@@ -180,12 +179,6 @@ def test_search_narrows_while_typing_and_keeps_every_letter_and_the_focus(opened
     assert named(opened) == ["Cedar"]
 
 
-def slowly(route):
-    """Let an answer take as long as on a bad line."""
-    time.sleep(0.4)
-    route.continue_()
-
-
 def test_letters_typed_while_an_answer_is_on_its_way_are_not_lost(opened):
     held = []
     opened.route("**/?q=ce", lambda route: held.append(route))
@@ -199,14 +192,73 @@ def test_letters_typed_while_an_answer_is_on_its_way_are_not_lost(opened):
     expect(opened.locator("#q")).to_be_focused()
 
 
-def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened):
-    opened.route("**/forms/move/*", slowly)
+@pytest.fixture
+def held(opened):
+    """The forms that were asked for and wait for their answer, in the order of the asking."""
+    asked = []
+    opened.route("**/accounts/*/forms/**", lambda route: asked.append(route))
+    return asked
+
+
+def press_and_wait(page, key):
+    """Press a key that asks for a form, and wait until it is asked for."""
+    with page.expect_request("**/accounts/*/forms/**"):
+        page.keyboard.press(key)
+
+
+def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened, held):
     opened.keyboard.press("j")
-    opened.keyboard.press("m")
-    opened.keyboard.press("j")
+    press_and_wait(opened, "m")
+    for key in ("j", "w", "/"):
+        opened.keyboard.press(key)
+    held[0].continue_()
     expect(opened.locator("#form")).to_contain_text("Move Amber")
+    expect(opened.locator("#form .moves button").first).to_be_focused()
     opened.keyboard.press("Escape")
     expect(row(opened, "Amber").locator("a")).to_be_focused()
+
+
+def test_escape_gives_up_a_form_on_its_way_and_the_next_key_is_the_pages_again(opened, held):
+    opened.keyboard.press("j")
+    press_and_wait(opened, "m")
+    opened.keyboard.press("Escape")
+    opened.keyboard.press("j")
+    expect(row(opened, "Birch").locator("a")).to_be_focused()
+    opened.keyboard.press("w")
+    expect(opened.locator("#form textarea")).to_be_focused()
+    opened.keyboard.type("wmj Escaped")
+    expect(opened.locator("#form h2")).to_have_text("Note on Birch")
+    expect(opened.locator("#form textarea")).to_have_value("wmj Escaped")
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_the_form_asked_for_last_is_shown_in_whatever_order_they_come(opened, held, late):
+    opened.keyboard.press("j")
+    press_and_wait(opened, "m")
+    opened.keyboard.press("Escape")
+    opened.keyboard.press("j")
+    press_and_wait(opened, "a")
+    answered = []
+    opened.on("requestfinished", lambda request: answered.append(request.url))
+    for route in reversed(held) if late else held:
+        route.continue_()
+    expect(opened.locator("#form h2")).to_have_text("Owner of Birch")
+    expect(opened.locator("#form select")).to_be_focused()
+    assert sum("/forms/" in url for url in answered) == 1, "the first was called off"
+    opened.keyboard.press("Escape")
+    expect(opened.locator("#form")).not_to_be_visible()
+    expect(row(opened, "Birch").locator("a")).to_be_focused()
+
+
+def test_a_form_that_does_not_come_leaves_the_keys_to_the_page(opened, held):
+    opened.excused += ["Failed to fetch", "net::ERR_FAILED"]
+    opened.keyboard.press("j")
+    press_and_wait(opened, "m")
+    held[0].abort()
+    expect(opened.locator(".toast.bad")).to_contain_text("No answer from the server.")
+    opened.keyboard.press("j")
+    expect(row(opened, "Birch").locator("a")).to_be_focused()
+    expect(opened.locator("#form *")).to_have_count(0)
 
 
 def test_filters_sorting_and_back_all_go_through_the_address(opened):
@@ -446,13 +498,21 @@ def test_on_a_phone_the_buttons_of_a_row_edit_it(opened):
     assert [label.name for label in Account.objects.get(name="Birch").labels.all()] == ["Beta"]
 
 
-def test_letters_typed_while_a_form_is_on_its_way_land_in_it(opened):
-    opened.route("**/forms/note/*", slowly)
+def test_a_note_opens_and_takes_letters_at_once_without_a_line(opened):
+    opened.context.set_offline(True)
     opened.keyboard.press("j")
     opened.keyboard.press("w")
     opened.keyboard.type("jjk They called")
     expect(opened.locator("#form textarea")).to_have_value("jjk They called")
     expect(opened.locator("#form h2")).to_have_text("Note on Amber")
+    opened.keyboard.press("Escape")
+    opened.keyboard.press("t")
+    expect(opened.locator("#form h2")).to_have_text("Task for Amber")
+    opened.context.set_offline(False)
+    opened.keyboard.type("Call them")
+    opened.keyboard.press("Enter")
+    expect(opened.locator(".toast")).to_contain_text("Task for Amber due")
+    assert Task.objects.get().title == "Call them"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

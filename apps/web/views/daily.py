@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
-from apps.crm.models import Account, Policy, StageTransition, User
+from apps.crm.models import Account, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
@@ -99,6 +99,12 @@ def daily(request: SignedIn) -> HttpResponse:
             "chips": _chips(request, asked),
             "sorts": _sort_links(request, asked),
             "actions": ACTIONS,
+            # For the forms that stand in the page to serve any account.
+            "account": Account(pk=0),
+            "origin": "list",
+            "people": User.objects.assignable() if request.user.may("task") else [],
+            "kinds": Note.Kind.choices,
+            "today": numbers.today,
         },
     )
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from apps.crm.hygiene import CONTRADICTIONS, HygieneFilter, Mend
 from apps.crm.keyset import count_text, counts, page
-from apps.crm.models import Account, Policy, StageTransition
+from apps.crm.models import Account, Note, Policy, StageTransition
 from apps.crm.policy import Numbers
 from apps.web.rights import SignedIn
 
@@ -81,7 +81,9 @@ class Link(NamedTuple):
 def hygiene(request: HttpRequest) -> HttpResponse:
     """The contradictions that stand now, a few of each kind, or one kind page by page."""
     context = _context(cast(SignedIn, request), Policy.at(timezone.now()))
-    return render(request, "web/hygiene.html", context)
+    # For the note's form, which stands in the page to serve any account.
+    any_account = {"account": Account(pk=0), "origin": "hygiene", "kinds": Note.Kind.choices}
+    return render(request, "web/hygiene.html", {**context, **any_account})
 
 
 def hygiene_parts(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, Label, Note, Policy, User
@@ -24,9 +23,6 @@ FORMS = {
     "labels": "edit",
     "risk": "payment risk",
 }
-# Those that need nothing of the account but its id, which the page fills in.
-READY = ("note", "task")
-READY_SECONDS = 600
 LABELS_OFFERED = 500
 
 
@@ -38,16 +34,6 @@ def form(request: SignedIn, pk: int, name: str) -> HttpResponse:
     account = get_object_or_404(Account, pk=pk)
     needed = needs(FORMS[name])
     return needed(_form)(request, account, name)
-
-
-@require_safe
-def ready_form(request: SignedIn, name: str) -> HttpResponse:
-    """A form that serves any account: fetched once, and then at hand."""
-    if name not in READY:
-        raise Http404
-    answer = needs(FORMS[name])(_form)(request, Account(pk=0), name)
-    patch_cache_control(answer, private=True, max_age=READY_SECONDS)
-    return answer
 
 
 def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
