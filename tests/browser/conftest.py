@@ -1,7 +1,7 @@
 """A real Chromium before the real pages. Whatever it complains about fails the test.
 
-``page`` is a fresh window, and ``page.excused`` what of its complaints a test provokes on purpose; ``login(page)`` signs
-somebody in; ``axe(page)`` asserts that a page is accessible.
+``page`` is a fresh window, and ``page.excused`` what of its complaints a test provokes on purpose; ``login(page)``
+signs somebody in; ``axe(page)`` asserts that a page is accessible.
 """
 
 import os
