@@ -66,11 +66,21 @@ document.addEventListener("changes", ({ detail }) => {
   if (account && (detail.all || detail.accounts.some(({ id }) => String(id) === account))) refresh(account);
 });
 
+const busy = () =>
+  shown()?.querySelector("[popover]:popover-open, #clash") || document.activeElement?.closest?.("#account form");
+
 function refresh(account) {
-  const busy = shown().querySelector("[popover]:popover-open, #clash") || document.activeElement?.closest?.("#account form");
-  if (busy) return;
-  const open = [...shown().querySelectorAll("details[open][id]")].map(({ id }) => id);
+  if (busy()) return;
+  let open = [];
+  // Looked at again when the answer is there: what was opened or typed meanwhile stays too.
+  const unlessBusy = async (...asked) => {
+    const answer = await fetch(...asked);
+    const text = await answer.text();
+    open = [...(shown()?.querySelectorAll("details[open][id]") ?? [])].map(({ id }) => id);
+    return busy() ? new Response(null, { status: 204 }) : new Response(text || null, answer);
+  };
+  const path = `/accounts/${account}/over/${location.search}`;
   htmx
-    .ajax("GET", `/accounts/${account}/over/${location.search}`, { target: "#account", swap: "outerMorph" })
+    .ajax("GET", path, { source: shown(), target: "#account", swap: "outerMorph", fetch: unlessBusy })
     .then(() => open.forEach((id) => document.getElementById(id)?.setAttribute("open", "")));
 }

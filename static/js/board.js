@@ -16,9 +16,8 @@ const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: 
 
 let rules = {};
 const mayMove = "rules" in board.dataset;
-if (mayMove) {
-  fetch(board.dataset.rules).then((answer) => answer.json()).then((read) => { rules = read; }).catch(() => {});
-}
+const known = mayMove
+  && fetch(board.dataset.rules).then((answer) => answer.json()).then((read) => { rules = read; }).catch(() => {});
 
 /** What each other stage answers this card: {label, needs} or {refusal}, by stage, the likeliest first. */
 function answersFor(card) {
@@ -426,8 +425,16 @@ function addMenus() {
   }
 }
 
-function openMenu(card) {
-  if (!mayMove || card.ariaBusy === "true") return;
+let wanted = "";
+document.addEventListener("focusin", () => { wanted = ""; });
+
+/** Open a card's menu; right after the page came, once it is known what stands in it and if nothing else was done. */
+async function openMenu({ id }) {
+  if (!mayMove) return;
+  wanted = id;
+  await known;
+  const card = document.getElementById(id);
+  if (wanted !== id || !card || card.ariaBusy === "true") return;
   menu.replaceChildren(...[...answersFor(card)].map(([stage, answer]) => entry(card, stage, answer)));
   menu.showPopover();
   const box = card.querySelector(".moves").getBoundingClientRect();

@@ -25,12 +25,8 @@ export async function openForm(name, account, page, row) {
 
 /** Fetch a form into the dialog; gives whether it came and is still wanted. */
 async function fetchInto(place, path) {
-  const mine = (opening = { giveUp() {} });
-  const asked = (url, request) => {
-    mine.giveUp = request.abort;
-    return fetch(url, request);
-  };
-  await htmx.ajax("GET", path, { source: place, target: place, swap: "innerHTML", fetch: asked });
+  const mine = (opening = {});
+  await htmx.ajax("GET", path, { source: place, target: place, swap: "innerHTML" });
   if (opening !== mine) return false;
   opening = null;
   if (place.querySelector("form, ul")) return true;
@@ -41,8 +37,8 @@ async function fetchInto(place, path) {
 /** Want no longer the form that is on its way. */
 function giveUp() {
   if (!opening) return;
-  opening.giveUp();
   opening = null;
+  htmx.trigger(dialog(), "htmx:abort");
   dialog().replaceChildren();
 }
 

@@ -10,32 +10,48 @@ const behind = PAGES[Object.keys(PAGES).find((id) => document.getElementById(id)
 const main = document.getElementById("main");
 const started = location.pathname;
 let over = null;
+let coming = null;
 let asked = "";
+let turn = 0;
+let leaving = false;
 let searched = "";
 
 const linkTo = (id) => links().find((link) => idOf(link.pathname) === id);
 
+/** Want no longer the account that is on its way. */
+function giveUp() {
+  asked = "";
+  turn += 1;
+  coming?.remove();
+  coming = null;
+}
+
 /** Fetch an account and slide it in; `remember` writes its address into the history. */
 async function show(id, remember) {
+  giveUp();
   asked = id;
+  const mine = turn;
   const box = over ?? document.createElement("div");
   if (!over) {
     box.className = "over";
     box.setAttribute("role", "dialog");
     box.setAttribute("aria-labelledby", "account-name");
+    box.setAttribute("hx-sync", "this:replace");
     box.tabIndex = -1;
     box.innerHTML = '<button type="button" class="icon-button shut" aria-label="Close">✕</button><div class="over-body"></div>';
     box.hidden = true;
     document.body.append(box);
+    coming = box;
   }
   const place = box.querySelector(".over-body");
-  await htmx.ajax("GET", `/accounts/${id}/over/`, { target: place, swap: "innerHTML" }).catch(() => {});
-  if (asked !== id) return;
-  const come = place.querySelector("#account")?.dataset.account === id;
-  if (!come) {
-    if (!over) box.remove();
+  await htmx.ajax("GET", `/accounts/${id}/over/`, { source: box, target: place, swap: "innerHTML" }).catch(() => {});
+  if (mine !== turn) return;
+  if (place.querySelector("#account")?.dataset.account !== id) {
+    giveUp();
+    asked = over?.querySelector("#account")?.dataset.account ?? "";
     return;
   }
+  coming = null;
   if (!over || remember === "replace") box.scrollTop = 0;
   const address = `/accounts/${id}/`;
   if (remember === "push") searched = location.search;
@@ -49,14 +65,18 @@ async function show(id, remember) {
 
 function hide() {
   const id = over.querySelector("#account")?.dataset.account;
-  asked = "";
+  giveUp();
   over.remove();
   over = null;
   main.inert = false;
   linkTo(id)?.focus({ preventScroll: true });
 }
 
-const shut = () => history.back();
+function shut() {
+  // The history goes back a moment later: a second press meanwhile would leave the page.
+  if (!leaving) history.back();
+  leaving = true;
+}
 
 function step(by) {
   const all = links();
@@ -78,7 +98,14 @@ document.addEventListener("click", (event) => {
 }, true);
 
 document.addEventListener("keydown", (event) => {
-  if (!over || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  // Keys pressed while an account is on its way are not for the page behind; Escape gives it up.
+  if (asked && !over) {
+    if (event.key === "Escape") giveUp();
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+  if (!over) return;
   if (event.target.matches?.("input, textarea, select")) {
     // The first Esc leaves the field, the next one the account; what was typed stays as a draft.
     if (event.key === "Escape" && !document.querySelector("#account :popover-open")) {
@@ -101,13 +128,14 @@ document.addEventListener("htmx:before:history:restore", (event) => {
 });
 
 addEventListener("popstate", (event) => {
+  leaving = false;
   const id = idOf(location.pathname);
   ours = Boolean(behind && (id || over));
   if (!behind) {
     if (location.pathname !== started) location.reload();
     return;
   }
-  if (!ours) return;
+  if (!ours) return giveUp();
   event.stopImmediatePropagation();
   if (id) show(id, "");
   else hide();

@@ -21,6 +21,12 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 # How long to wait for what will be true: long, for a slow machine with much else to do. What is true is seen at once.
 PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
+# A toast's six or ten seconds and an answer's fifteen are too short there, too.
+PATIENT = """
+const wait = window.setTimeout;
+window.setTimeout = (work, after, ...rest) => wait(work, after >= 6000 ? 10 * after : after, ...rest);
+"""
+SIZE = {"viewport": {"width": 1440, "height": 900}}
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -37,6 +43,17 @@ EXPECTED = (
     "Failed to load resource: the server responded with a status of 4",
     "net::ERR_INTERNET_DISCONNECTED",
 )
+
+
+def until(page, true):
+    """Wait for what the page cannot be asked: that one of our own routes was called, for example."""
+    while not true():
+        page.wait_for_timeout(10)
+
+
+def deaf(page):
+    """Keep from a page what others change, so that it learns of it only from what it does itself."""
+    page.route("**/changes/*", lambda route: route.fulfill(status=204))
 
 
 def pytest_collection_modifyitems(items):
@@ -58,17 +75,28 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, live_server, settings):
+def window(browser, live_server, settings):
+    """Opens a window of its own, with what Playwright's ``new_context`` takes; closed when the test is over."""
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
-    context = browser.new_context(
-        base_url=live_server.url,
-        viewport={"width": 1440, "height": 900},
-        reduced_motion="reduce",
-        permissions=["clipboard-read", "clipboard-write"],
-    )
-    context.set_default_timeout(PATIENCE)
+    contexts = []
+
+    def open_window(**options):
+        context = browser.new_context(**{"base_url": live_server.url, **SIZE, **options})
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(PATIENT)
+        contexts.append(context)
+        return context
+
+    yield open_window
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(window):
+    context = window(reduced_motion="reduce", permissions=["clipboard-read", "clipboard-write"])
     complaints = []
     context.on(
         "console",
@@ -82,6 +110,7 @@ def page(browser, live_server, settings):
     opened = context.new_page()
     opened.excused = []
     yield opened
+    # So that all it has to say was said.
     context.close()
     assert [said for said in complaints if not any(map(said.__contains__, opened.excused))] == []
 

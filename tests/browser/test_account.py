@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Account, Note
 from apps.crm.pipeline import Stage
+from tests.browser.conftest import deaf, until
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +42,12 @@ def over(page):
     return page.locator(".over")
 
 
+def slid(page, name):
+    """Wait until an account has slid in and takes the keys."""
+    expect(over(page).locator("h1")).to_have_text(name)
+    expect(over(page)).to_be_focused()
+
+
 def text(page):
     return page.locator("#add-note textarea")
 
@@ -55,6 +62,7 @@ def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost
     amber.reload()
     expect(text(amber)).to_be_visible()
     expect(text(amber)).to_have_value("Half a thought")
+    deaf(amber)
     dan = user(first_name="Dan", last_name="Ohm")
     Account.objects.get(name="Amber").move(Stage.CALL_BOOKED, by=dan, now=timezone.now(), cause="board")
     amber.locator(".next > form .primary").click()
@@ -62,7 +70,7 @@ def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost
     expect(amber.locator(".stepper [aria-current]")).to_contain_text("3b. Engaged — Call Booked")
     expect(text(amber)).to_have_value("Half a thought")
     cookies = amber.context.cookies()
-    amber.context.clear_cookies()
+    amber.context.clear_cookies(name=re.compile("session"))
     amber.locator("#add-note .primary").click()
     expect(amber.locator(".toast.bad").last).to_contain_text("You were signed out")
     expect(text(amber)).to_have_value("Half a thought")
@@ -91,26 +99,26 @@ def test_an_account_slides_over_the_list_and_back_closes_it(three):
     three.goto("/")
     three.keyboard.press("j")
     three.keyboard.press("Enter")
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     expect(three).to_have_url(re.compile(rf"/accounts/{three.accounts[0].pk}/$"))
     three.keyboard.press("j")
-    expect(over(three).locator("h1")).to_have_text("Birch")
+    slid(three, "Birch")
     three.keyboard.press("j")
     three.keyboard.press("j")
-    expect(over(three).locator("h1")).to_have_text("Cedar")
+    slid(three, "Cedar")
     three.keyboard.press("k")
-    expect(over(three).locator("h1")).to_have_text("Birch")
+    slid(three, "Birch")
     expect(three).to_have_url(re.compile(rf"/accounts/{three.accounts[1].pk}/$"))
     three.keyboard.press("Escape")
     expect(over(three)).to_have_count(0)
     expect(three).to_have_url(re.compile(r"/$"))
     expect(three.locator("#rows tr", has_text="Birch").locator("a")).to_be_focused()
     three.locator("#rows a", has_text="Amber").click()
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     three.go_back()
     expect(over(three)).to_have_count(0)
     three.go_forward()
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     three.reload()
     expect(three.locator("main h1")).to_have_text("Amber")
     expect(over(three)).to_have_count(0)
@@ -125,6 +133,7 @@ def test_what_is_done_in_the_slide_over_shows_in_the_list_behind_and_can_be_undo
     row = three.locator("#rows tr", has_text="Amber")
     expect(row).to_contain_text("2. Onboarding Initiated")
     expect(over(three).locator(".stepper [aria-current]")).to_contain_text("2. Onboarding Initiated")
+    expect(three.locator(".toast [data-undo]")).to_be_visible()
     three.keyboard.press("z")
     expect(over(three).locator(".stepper [aria-current]")).to_contain_text("1. New Account")
     expect(row).to_contain_text("1. New Account")
@@ -134,18 +143,60 @@ def test_what_is_done_in_the_slide_over_shows_in_the_list_behind_and_can_be_undo
 def test_a_note_half_typed_in_the_slide_over_is_there_when_it_opens_again(three):
     three.goto("/")
     three.locator("#rows a", has_text="Amber").click()
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     three.keyboard.press("w")
     three.keyboard.type("jk: half")
     three.keyboard.press("Escape")
     three.keyboard.press("Escape")
     expect(over(three)).to_have_count(0)
     three.locator("#rows a", has_text="Birch").click()
-    expect(over(three).locator("h1")).to_have_text("Birch")
+    slid(three, "Birch")
     expect(text(three)).not_to_be_visible()
     three.keyboard.press("k")
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     expect(text(three)).to_have_value("jk: half")
+
+
+def test_the_account_asked_for_last_slides_in_once_and_escape_gives_it_up(three):
+    asked = []
+    three.goto("/")
+    three.route("**/over/", lambda route: asked.append(route))
+    three.locator("#rows a", has_text="Amber").click()
+    until(three, lambda: len(asked) == 1)
+    for key in ("j", "w", "Escape"):
+        three.keyboard.press(key)
+    expect(over(three)).to_have_count(0)
+    expect(three.locator("#form")).not_to_be_visible()
+    three.locator("#rows a", has_text="Birch").dblclick()
+    until(three, lambda: len(asked) == 3)
+    for route in reversed(asked):
+        route.continue_()
+    slid(three, "Birch")
+    three.keyboard.press("Escape")
+    three.keyboard.press("Escape")
+    expect(over(three)).to_have_count(0)
+    expect(three.locator("#rows a", has_text="Birch")).to_be_focused()
+    three.keyboard.press("j")
+    expect(three.locator("#rows a", has_text="Cedar")).to_be_focused()
+
+
+def test_an_account_slides_in_while_another_answer_is_on_its_way(three):
+    held = []
+    three.goto("/")
+    three.route("**/daily/changed/*", lambda route: route.continue_() if held else held.append(route))
+    for _ in range(2):
+        three.evaluate(
+            "document.dispatchEvent(new CustomEvent('changes', {detail: {accounts: [], all: true}}))"
+        )
+    until(three, lambda: held)
+    three.locator("#rows a", has_text="Amber").click()
+    slid(three, "Amber")
+    over(three).locator(".next > form .primary").click()
+    expect(three.locator(".toast [data-undo]")).to_be_visible()
+    three.keyboard.press("z")
+    held[0].continue_()
+    expect(over(three).locator(".stepper [aria-current]")).to_contain_text("1. New Account")
+    assert Account.objects.get(name="Amber").stage == "new"
 
 
 def test_a_held_key_opens_the_full_page_elsewhere_and_a_click_outside_closes(three):
@@ -164,7 +215,7 @@ def test_a_held_key_opens_the_full_page_elsewhere_and_a_click_outside_closes(thr
 def test_a_card_opens_over_the_board_and_its_move_shows_there(three):
     three.goto("/board/")
     three.locator(".card > a", has_text="Amber").click()
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     over(three).locator(".next > form .primary").click()
     expect(three.locator("#lane-initiated .card", has_text="Amber")).to_have_count(1)
     expect(three.locator("#lane-new .card")).to_have_count(2)
@@ -196,6 +247,20 @@ def test_a_colleagues_move_comes_in_by_itself_and_leaves_what_is_open(amber):
     expect(amber.locator("#why-not")).to_have_attribute("open", "")
 
 
+def test_what_is_begun_while_a_colleagues_change_is_on_its_way_stays(amber):
+    held = []
+    amber.route("**/over/", lambda route: held.append(route))
+    amber.evaluate("document.dispatchEvent(new CustomEvent('changes', {detail: {accounts: [], all: true}}))")
+    until(amber, lambda: held)
+    amber.keyboard.press("w")
+    expect(text(amber)).to_be_focused()
+    with amber.expect_event("requestfinished", lambda request: "/over/" in request.url):
+        held[0].continue_()
+    amber.keyboard.type("wt half")
+    expect(text(amber)).to_have_value("wt half")
+    expect(text(amber)).to_be_focused()
+
+
 def test_the_page_and_the_slide_over_are_accessible(three, axe):
     shown = three.accounts[0]
     shown.add_note("**Bold** [link](https://example.com)", by=three.person, now=timezone.now())
@@ -209,7 +274,7 @@ def test_the_page_and_the_slide_over_are_accessible(three, axe):
     axe(three)
     three.goto("/")
     three.locator("#rows a", has_text="Amber").click()
-    expect(over(three).locator("h1")).to_have_text("Amber")
+    slid(three, "Amber")
     axe(three)
     three.emulate_media(color_scheme="dark")
     axe(three)

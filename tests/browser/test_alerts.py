@@ -56,6 +56,7 @@ def test_the_keys_walk_resolve_with_a_word_and_take_it_back(opened, axe):
     expect(row(opened, "Cedar").locator("th a")).to_be_focused()
     expect(opened.locator("#count-alerts")).to_have_text("2")
     assert alert_of("Birch").resolution == "Wrote to them"
+    expect(opened.locator(".toast [data-undo]")).to_be_visible()
     opened.keyboard.press("z")
     expect(opened.locator("#alert-rows tr[data-name]").nth(1)).to_contain_text("Birch")
     expect(opened.locator("#count-alerts")).to_have_text("3")

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Account, Label, Note, Task
 from apps.crm.pipeline import Stage
+from tests.browser.conftest import until
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -182,9 +183,8 @@ def test_search_narrows_while_typing_and_keeps_every_letter_and_the_focus(opened
 def test_letters_typed_while_an_answer_is_on_its_way_are_not_lost(opened):
     held = []
     opened.route("**/?q=ce", lambda route: held.append(route))
-    opened.locator("#q").focus()
-    with opened.expect_request("**/?q=ce"):
-        opened.keyboard.type("ce")
+    opened.locator("#q").fill("ce")
+    until(opened, lambda: held)
     opened.keyboard.type("da")
     held[0].continue_()
     expect(opened).to_have_url(re.compile(r"q=ceda$"))
@@ -193,34 +193,35 @@ def test_letters_typed_while_an_answer_is_on_its_way_are_not_lost(opened):
 
 
 @pytest.fixture
-def held(opened):
-    """The forms that were asked for and wait for their answer, in the order of the asking."""
+def ask(opened):
+    """Press a key that asks for a form; gives the request, which waits."""
     asked = []
     opened.route("**/accounts/*/forms/**", lambda route: asked.append(route))
-    return asked
+
+    def press(key):
+        before = len(asked)
+        opened.keyboard.press(key)
+        until(opened, lambda: len(asked) > before)
+        return asked[-1]
+
+    return press
 
 
-def press_and_wait(page, key):
-    """Press a key that asks for a form, and wait until it is asked for."""
-    with page.expect_request("**/accounts/*/forms/**"):
-        page.keyboard.press(key)
-
-
-def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened, held):
+def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened, ask):
     opened.keyboard.press("j")
-    press_and_wait(opened, "m")
+    form = ask("m")
     for key in ("j", "w", "/"):
         opened.keyboard.press(key)
-    held[0].continue_()
+    form.continue_()
     expect(opened.locator("#form")).to_contain_text("Move Amber")
     expect(opened.locator("#form .moves button").first).to_be_focused()
     opened.keyboard.press("Escape")
     expect(row(opened, "Amber").locator("a")).to_be_focused()
 
 
-def test_escape_gives_up_a_form_on_its_way_and_the_next_key_is_the_pages_again(opened, held):
+def test_escape_gives_up_a_form_on_its_way_and_the_next_key_is_the_pages_again(opened, ask):
     opened.keyboard.press("j")
-    press_and_wait(opened, "m")
+    ask("m")
     opened.keyboard.press("Escape")
     opened.keyboard.press("j")
     expect(row(opened, "Birch").locator("a")).to_be_focused()
@@ -232,15 +233,15 @@ def test_escape_gives_up_a_form_on_its_way_and_the_next_key_is_the_pages_again(o
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_the_form_asked_for_last_is_shown_in_whatever_order_they_come(opened, held, late):
+def test_the_form_asked_for_last_is_shown_in_whatever_order_they_come(opened, ask, late):
     opened.keyboard.press("j")
-    press_and_wait(opened, "m")
+    moves = ask("m")
     opened.keyboard.press("Escape")
     opened.keyboard.press("j")
-    press_and_wait(opened, "a")
+    owner = ask("a")
     answered = []
     opened.on("requestfinished", lambda request: answered.append(request.url))
-    for route in reversed(held) if late else held:
+    for route in (owner, moves) if late else (moves, owner):
         route.continue_()
     expect(opened.locator("#form h2")).to_have_text("Owner of Birch")
     expect(opened.locator("#form select")).to_be_focused()
@@ -250,11 +251,10 @@ def test_the_form_asked_for_last_is_shown_in_whatever_order_they_come(opened, he
     expect(row(opened, "Birch").locator("a")).to_be_focused()
 
 
-def test_a_form_that_does_not_come_leaves_the_keys_to_the_page(opened, held):
+def test_a_form_that_does_not_come_leaves_the_keys_to_the_page(opened, ask):
     opened.excused += ["Failed to fetch", "net::ERR_FAILED"]
     opened.keyboard.press("j")
-    press_and_wait(opened, "m")
-    held[0].abort()
+    ask("m").abort()
     expect(opened.locator(".toast.bad")).to_contain_text("No answer from the server.")
     opened.keyboard.press("j")
     expect(row(opened, "Birch").locator("a")).to_be_focused()
@@ -289,7 +289,9 @@ def test_what_is_chosen_in_the_menu_is_what_the_address_says_before_and_after_it
     expect(opened.locator("#filters [value=new]")).to_be_checked()
     opened.locator("#filters [value=initiated]").uncheck()
     expect(opened).to_have_url(re.compile(r"/\?sort=-name&q=bir&stage=new&plan=yc$"))
+    expect(opened.locator("#filters")).to_be_visible()
     opened.keyboard.press("Escape")
+    expect(opened.locator("#filters")).not_to_be_visible()
     opened.get_by_label("Remove the filter Plan: YC").click()
     expect(opened).to_have_url(re.compile(r"stage=new$"))
     opened.locator("#filter-button").click()
@@ -379,12 +381,13 @@ def test_an_owner_is_chosen_in_its_cell_by_the_keyboard_alone(opened, dan):
     box, place = opened.locator("#form").bounding_box(), owner.bounding_box()
     assert abs(box["x"] - place["x"]) < 20, "it stands over the cell"
     assert abs(box["y"] - place["y"]) < 20
-    opened.keyboard.type("Dan")
+    opened.keyboard.press("D")
     opened.keyboard.press("Enter")
     expect(owner).to_have_text("Dan Ohm")
     expect(opened.locator("#form")).not_to_be_visible()
     expect(owner).to_be_focused()
     assert Account.objects.get(name="Birch").owner == dan
+    expect(opened.locator(".toast [data-undo]")).to_be_visible()
     opened.keyboard.press("z")
     expect(owner).to_have_text("")
     assert Account.objects.get(name="Birch").owner is None
@@ -423,6 +426,7 @@ def test_labels_are_ticked_by_the_keyboard_and_undone(opened):
     opened.keyboard.press("Enter")
     expect(worn).to_have_text("Beta, Fast")
     expect(row(opened, "Amber").locator("a")).to_be_focused()
+    expect(opened.locator(".toast [data-undo]")).to_be_visible()
     opened.keyboard.press("z")
     expect(worn).to_have_text("")
     assert not Account.objects.get(name="Amber").labels.exists()

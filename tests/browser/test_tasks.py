@@ -55,6 +55,7 @@ def test_the_keys_walk_finish_add_what_comes_next_and_take_it_back(opened, axe):
     expect(opened.locator("#next-tasks")).to_be_empty()
     assert Task.objects.open().filter(account__name="Amber", assignee=opened.person).count() == 1
     expect(link(opened, "Birch")).to_be_focused()
+    expect(opened.locator(".toast [data-undo]")).to_have_count(2)
     opened.keyboard.press("z")
     expect(opened.locator("#task-rows")).not_to_contain_text("Offer a second call")
     assert Task.objects.open().count() == 2
@@ -64,6 +65,7 @@ def test_undo_puts_a_task_back_in_its_place(opened):
     opened.keyboard.press("j")
     opened.keyboard.press("x")
     expect(row(opened, "Amber")).to_have_count(0)
+    expect(opened.locator(".toast [data-undo]")).to_be_visible()
     opened.keyboard.press("z")
     expect(opened.locator("#task-rows tr").first).to_contain_text("Call Amber")
     expect(opened.locator("#count-tasks")).to_have_text("2")
