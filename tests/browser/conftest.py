@@ -19,7 +19,7 @@ from tests.factories import user
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 # How long to wait for what will be true: long, for a slow machine with much else to do. What is true is seen at once.
-PATIENCE = 20_000
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 # A toast's six or ten seconds and an answer's fifteen are too short there, too.
 PATIENT = """
@@ -61,6 +61,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(5 * PATIENCE / 1000))
 
 
 @pytest.fixture(scope="session")
