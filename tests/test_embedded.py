@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 
 import psutil
 import pytest
@@ -87,9 +89,13 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    # Below those that the system gives to whoever connects anywhere: it is to be free in half a minute, too.
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        number = SystemRandom().randrange(given // 2, given)
+        with suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", number))
+            return number
 
 
 def within(seconds: float, true: Callable[[], bool]) -> bool:
@@ -129,7 +135,7 @@ class Run:
     def wait_until_up(self) -> None:
         words = ("postgres   up", "valkey     up", "web        up", "worker     up", "beat       up")
         # A loaded machine takes its time; what is measured here is what is left, not how soon it came.
-        assert within(90, lambda: all(map(self.has_said, words))), self.said()
+        assert within(170, lambda: all(map(self.has_said, words))), self.said()
 
     @property
     def supervisor(self) -> int:
@@ -142,7 +148,7 @@ class Run:
     def clean_up(self) -> None:
         if self.parent.poll() is None:
             os.kill(self.supervisor, signal.SIGTERM)
-            self.parent.wait(15)
+            self.parent.wait(60)
         self.log.unlink()
 
 
@@ -204,7 +210,7 @@ def test_root_without_user_namespaces_gets_servers_as_nobody(state: Path):
 
 
 # Three starts, each as slow as the machine: only what they leave behind is measured.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path, port: int):
     for end in ("kill the supervisor", "kill its parent", "ask it to stop"):
         run = Run(state, port)
@@ -231,15 +237,15 @@ def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path,
                     if one.ppid() == run.supervisor and one.is_running():
                         one.kill()
                 for part in ("postgres", "valkey", "worker", "beat", "web"):
-                    assert within(20, partial(run.has_said, f"{part:<10} died  killed by SIGKILL")), (
+                    assert within(60, partial(run.has_said, f"{part:<10} died  killed by SIGKILL")), (
                         run.said()
                     )
-                assert within(60, partial(run.has_said, "worker     up", times=2)), run.said()
+                assert within(120, partial(run.has_said, "worker     up", times=2)), run.said()
                 assert run.said().count("postgres   up") == run.said().count("valkey     up") == 2
                 family = run.family()
                 os.kill(run.supervisor, signal.SIGTERM)
-            assert within(8, partial(all_gone, family)), names(alive(family))
-            assert run.parent.wait(2) == {"kill its parent": -signal.SIGKILL, "ask it to stop": 0}.get(
+            assert within(20, partial(all_gone, family)), names(alive(family))
+            assert run.parent.wait(20) == {"kill its parent": -signal.SIGKILL, "ask it to stop": 0}.get(
                 end, 247
             )
         finally:

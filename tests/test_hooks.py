@@ -146,7 +146,7 @@ def test_the_signature_of_another_provider_is_refused(door: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("door", ["stripe", "calendly", "ingest"])
-@pytest.mark.parametrize("off", [-302, -86_400, 63, 86_400 * 3650])
+@pytest.mark.parametrize("off", [-302, -86_400, 3600, 86_400 * 3650])
 def test_a_message_out_of_its_time_is_refused(door: str, off: int) -> None:
     refused(post(door, SIGN[door](BODY, at=datetime.now(UTC) + timedelta(seconds=off))))
 
