@@ -118,8 +118,8 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
     if (request.method !== "POST" || !form?.matches?.("form") || (response.status >= 300 && response.status !== 409)) return;
     if (form.closest("#account")) return;
     if (response.status < 300 && form.dataset.keptAs) localStorage.removeItem(DRAFT + form.dataset.keptAs);
-    if (dialog()?.open) dialog().close();
-    else back(asking);
+    if (dialog()?.contains(form)) dialog().close();
+    else if (!dialog()?.open) back(asking);
   });
 
   document.addEventListener("keydown", (event) => {

@@ -502,6 +502,24 @@ def test_on_a_phone_the_buttons_of_a_row_edit_it(opened):
     assert [label.name for label in Account.objects.get(name="Birch").labels.all()] == ["Beta"]
 
 
+def test_a_note_that_was_closed_before_its_answer_came_is_taken_once(opened):
+    answers = []
+    opened.route("**/note/", lambda route: answers.append((route, route.fetch())))
+    opened.keyboard.press("j")
+    opened.keyboard.press("w")
+    opened.keyboard.type("They called")
+    opened.locator("#form .primary").click()
+    opened.keyboard.press("Escape")
+    expect(opened.locator("#form")).not_to_be_visible()
+    until(opened, lambda: answers)
+    answers[0][0].fulfill(response=answers[0][1])
+    expect(opened.locator(".toast")).to_contain_text("Noted on Amber.")
+    expect(cell(opened, "Amber", "Notes")).to_have_text("1")
+    opened.keyboard.press("w")
+    expect(opened.locator("#form textarea")).to_have_value("")
+    assert Note.objects.get().text == "They called"
+
+
 def test_a_note_opens_and_takes_letters_at_once_without_a_line(opened):
     opened.context.set_offline(True)
     opened.keyboard.press("j")

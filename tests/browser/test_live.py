@@ -78,6 +78,7 @@ def test_two_browsers_see_each_others_moves(page, login, window):
     page.keyboard.press("m")
     expect(page.get_by_role("menuitem", name="Outreach sent")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("moved to")
     expect(lane(page, "initiated").locator(".card", has_text="Acorn")).to_be_visible()
     five_seconds_pass(second)
     expect(lane(second, "initiated").locator(".card", has_text="Acorn")).to_be_visible()

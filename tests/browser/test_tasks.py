@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Task
 from apps.crm.pipeline import Stage
+from tests.browser.conftest import until
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,6 +60,20 @@ def test_the_keys_walk_finish_add_what_comes_next_and_take_it_back(opened, axe):
     opened.keyboard.press("z")
     expect(opened.locator("#task-rows")).not_to_contain_text("Offer a second call")
     assert Task.objects.open().count() == 2
+
+
+def test_two_that_are_finished_before_an_answer_comes_are_both_gone(opened):
+    answers = []
+    opened.route("**/finish/", lambda route: answers.append((route, route.fetch())))
+    for number, name in enumerate(("Amber", "Birch")):
+        row(opened, name).get_by_role("button", name="Done").click()
+        until(opened, lambda number=number: len(answers) > number)
+    for route, answer in answers:
+        route.fulfill(response=answer)
+    expect(row(opened, "Birch")).to_have_count(0)
+    expect(row(opened, "Amber")).to_have_count(0)
+    expect(row(opened, "Cedar")).to_have_count(1)
+    assert not Task.objects.open().exclude(title="Call Cedar").exists()
 
 
 def test_undo_puts_a_task_back_in_its_place(opened):
