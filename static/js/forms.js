@@ -18,7 +18,6 @@ export async function openForm(name, account, page, row) {
   const ready = document.getElementById(`form-${name}`);
   if (ready) fill(place, ready, account, row.querySelector("a").textContent);
   else if (!(await fetchInto(place, `/accounts/${account}/forms/${name}/?from=${page}`))) return;
-  if (!place.open) place.showModal();
   stand(place, cellOf(name, row));
   place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
 }
