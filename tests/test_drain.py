@@ -15,6 +15,7 @@ from apps.crm.pipeline import Stage
 from apps.intake import drain, facts
 from apps.intake.doors import calendly, stripe
 from apps.intake.events import TRIES
+from apps.intake.linking import link
 from apps.intake.models import Event
 from tests.factories import NOW, account, user
 
@@ -410,7 +411,7 @@ def test_linking_an_event_applies_it_and_others_like_it() -> None:
     first, second, other = drained(
         bought("ann@two.example"), bought("ann@two.example", "order-2"), bought("bob@else.example", "order-3")
     )
-    assert drain.link(first, made, now=NOW) == 2
+    assert link(first, made, by=user(), now=NOW) == 2
     found = drained(first, second, other)
     assert [event.state for event in found] == ["done", "done", "unmatched"]
     assert (made.purchases.count(), address(made)) == (2, "ann@two.example")

@@ -10,7 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from apps.crm.fields import Unreadable
-from apps.crm.models import Account, Contact
+from apps.crm.models import Account
 from apps.intake.doors import DOORS
 from apps.intake.doors.reading import read_body
 from apps.intake.events import TRIES
@@ -51,26 +51,6 @@ def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> i
     return tried
 
 
-def link(event: Event, account: Account, *, now: datetime) -> int:
-    """Say whose an event is that found nobody; how many are applied anew, it and others like it.
-
-    What it was looked for by is kept on the account, where it has room, so that the next finds it by itself.
-    """
-    kind, _, value = event.subject.partition(":")
-    with transaction.atomic():
-        account.lock()
-        if kind == "email":
-            Contact.objects.get_or_create(account=account, email=value)
-        elif kind == "customer":
-            Account.objects.filter(pk=account.pk, stripe_customer_id=None).update(stripe_customer_id=value)
-        mine = Event.objects.filter(pk=event.pk, state__in=Event.FOR_A_PERSON)
-        mine.update(account=account)
-        alike = (
-            Event.objects.waiting_for(event.subject).exclude(pk=event.pk) if event.subject else mine.none()
-        )
-        return int(mine.again(now=now) + alike.again(now=now))
-
-
 def apply(event: Event, *, now: datetime) -> int | None:
     """Apply one event that was claimed; the id of the account it changed, if it did. Never raises for the event."""
     if event.tries > TRIES:
@@ -95,20 +75,17 @@ def apply(event: Event, *, now: datetime) -> int | None:
     return None
 
 
-def _facts(event: Event) -> list[Fact]:
+def facts_of(event: Event) -> list[Fact]:
+    """What an event says. Raises ``Unreadable`` or ``Ignored``."""
     if not event.body:
-        raise (
-            Ignored("It is too old: its body was blanked.")
-            if event.done_at
-            else Unreadable("The body is empty.")
-        )
+        raise Unreadable("The body is empty.")
     return DOORS[event.provider].read(event.type, read_body(bytes(event.body)), event.received_at)
 
 
 def _apply(event: Event, now: datetime) -> int | None:
     context = Context(f"{event.provider}:{event.external_id}"[:300], f"event:{event.pk}", now)
     said, account = [], None
-    for fact in _facts(event):
+    for fact in facts_of(event):
         found = event.account or fact.account(context)
         found.lock()
         account = Account.objects.get(pk=found.pk)
@@ -127,7 +104,7 @@ def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
         _hold(nobody.subject)
         context = Context("", "", now)
         try:
-            for fact in _facts(event):
+            for fact in facts_of(event):
                 fact.account(context)
         except NotFound as still:
             event.settle(still.state, still.sentence, now=now, subject=still.subject[:400])

@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Length
+
+from apps.crm.models import User
 
 TRIES = 10
+# What is due is applied within seconds: later than this, or more than so many, and the worker does not keep up.
+LATE_AFTER = timedelta(minutes=5)
+TOO_MANY = 1000
 KEPT_FOR = timedelta(days=90)
 _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=1)
@@ -40,14 +47,39 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Those that wait for a person."""
         return self.filter(state__in=Event.FOR_A_PERSON)
 
+    def late(self, now: datetime) -> EventQuerySet:
+        """Those that should have been applied long ago."""
+        return self.filter(due_at__lt=now - LATE_AFTER)
+
+    def too_many(self, now: datetime) -> EventQuerySet:
+        """One of those that are due, where more are due than a worker that keeps up would leave; else none."""
+        due = self.filter(due_at__lte=now).order_by()
+        return self.filter(pk__in=due.values("pk")[TOO_MANY : TOO_MANY + 1])
+
+    def light(self) -> EventQuerySet:
+        """Without the bodies, which may be large; ``size`` says how many bytes each has."""
+        return self.defer("body").annotate(size=Length("body"))
+
     def waiting_for(self, *subjects: str) -> EventQuerySet:
         """Those that nobody could be found for, by what they were looked for by."""
-        return self.filter(state__in=(Event.State.UNMATCHED, Event.State.AMBIGUOUS), subject__in=subjects)
+        return self.filter(state__in=Event.OF_NOBODY, subject__in=subjects)
 
-    def again(self, *, now: datetime) -> int:
-        """Have them applied anew, with all their tries ahead; returns how many."""
-        return self.exclude(state__in=(Event.State.DONE,)).update(
-            state=Event.State.WAITING, sentence="", tries=0, due_at=now, done_at=None
+    def again(self, *, now: datetime, **also: Any) -> int:
+        """Have them applied anew, with all their tries ahead; returns how many. Without a body nothing can be."""
+        return (
+            self.exclude(state=Event.State.DONE)
+            .exclude(body=b"")
+            .update(state=Event.State.WAITING, sentence="", tries=0, due_at=now, done_at=None, **also)
+        )
+
+    def retry(self, *, by: User, now: datetime) -> int:
+        """Have those applied anew that somebody looked at, unless they are on their way by themselves already."""
+        return self.exclude(state=Event.State.WAITING).again(now=now, by=by)
+
+    def ignore(self, word: str, *, by: User, now: datetime) -> int:
+        """Put those aside that wait for a person, who says why; returns how many."""
+        return self.in_the_way().update(
+            state=Event.State.IGNORED, sentence=word, by=by, due_at=None, done_at=now
         )
 
     def forget(self, *, now: datetime) -> int:
@@ -68,7 +100,8 @@ class Event(models.Model):
         FAILED = "failed", "Failed"
         GIVEN_UP = "given_up", "Given up"
 
-    FOR_A_PERSON = (State.UNMATCHED, State.AMBIGUOUS, State.FAILED, State.GIVEN_UP)
+    OF_NOBODY = (State.UNMATCHED, State.AMBIGUOUS)
+    FOR_A_PERSON = (*OF_NOBODY, State.FAILED, State.GIVEN_UP)
 
     provider = models.CharField(max_length=40)
     external_id = models.CharField(max_length=600)
@@ -82,6 +115,14 @@ class Event(models.Model):
         max_length=400,
         blank=True,
         help_text="What its account is looked for by, such as `email:a@b.example`.",
+    )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who last retried, linked or ignored it.",
     )
     state = models.CharField(max_length=12, choices=State, default=State.WAITING)
     sentence = models.TextField(blank=True, help_text="What became of it, in words.")
@@ -104,6 +145,11 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.type or 'event'} {self.external_id}"
+
+    @property
+    def can_be_linked(self) -> bool:
+        """Whether a person can say whose it is. What is said of a call or an order waits for that instead."""
+        return self.state in self.OF_NOBODY and not self.subject.startswith(("call:", "order:"))
 
     def claim(self, *, now: datetime) -> bool:
         """Take this try, counted for good whatever becomes of it; False when another took it."""

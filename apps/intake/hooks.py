@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -15,12 +14,10 @@ from django.views.decorators.http import require_POST
 from apps.crm.fields import Unreadable
 from apps.intake.doors import DOORS, Door
 from apps.intake.doors.reading import read_body
-from apps.intake.jobs import drain
+from apps.intake.jobs import ring
 from apps.intake.models import Event
 
 LARGEST = 256 * 1024
-
-log = structlog.get_logger(__name__)
 
 
 def _error(status: int, code: str, sentence: str) -> JsonResponse:
@@ -46,7 +43,7 @@ def hook(request: HttpRequest, provider: str) -> JsonResponse:
     external_id, type = _identified(door, request, body)
     with transaction.atomic():
         new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
-        transaction.on_commit(_ring, robust=True)
+        transaction.on_commit(ring, robust=True)
     return JsonResponse({"kept": new})
 
 
@@ -56,11 +53,3 @@ def _identified(door: Door, request: HttpRequest, body: bytes) -> tuple[str, str
         return door.identify(request.headers, read_body(body))
     except Unreadable:
         return f"sha256:{hashlib.sha256(body).hexdigest()}", ""
-
-
-def _ring() -> None:
-    """Nudge the worker. The sweep finds what is not heard, so a broker that is away is no matter."""
-    try:
-        drain.apply_async(retry=True, retry_policy={"max_retries": 0}, expires=10)
-    except Exception as error:
-        log.warning("bell_not_rung", error=str(error))
