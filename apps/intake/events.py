@@ -56,9 +56,13 @@ class EventQuerySet(models.QuerySet["Event"]):
         due = self.filter(due_at__lte=now).order_by()
         return self.filter(pk__in=due.values("pk")[TOO_MANY : TOO_MANY + 1])
 
+    def sized(self) -> EventQuerySet:
+        """With how many bytes the body of each has, as ``size``."""
+        return self.annotate(size=Length("body"))
+
     def light(self) -> EventQuerySet:
-        """Without the bodies, which may be large; ``size`` says how many bytes each has."""
-        return self.defer("body").annotate(size=Length("body"))
+        """With their sizes and without the bodies, which may be large."""
+        return self.sized().defer("body")
 
     def waiting_for(self, *subjects: str) -> EventQuerySet:
         """Those that nobody could be found for, by what they were looked for by."""
@@ -131,6 +135,8 @@ class Event(models.Model):
     done_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[Any] = EventQuerySet.as_manager()
+    # How many bytes the body has; only where ``sized`` was asked for.
+    size: int
 
     class Meta:
         ordering = ["-pk"]

@@ -17,6 +17,8 @@ from apps.crm.keyset import counts
 from apps.crm.models import Alert, Note, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
+from apps.intake.events import LATE_AFTER, TOO_MANY
+from apps.intake.models import Event
 from apps.outbox.models import Gate
 from apps.web import display
 
@@ -33,6 +35,14 @@ class Page(NamedTuple):
 
 
 MOST_COUNTED = 99
+# By whether events are due for long, and whether they are many.
+BACKLOG = {
+    (False, False): "",
+    (True, False): f"Events wait for more than {LATE_AFTER.seconds // 60} minutes to be applied.",
+    (False, True): f"More than {TOO_MANY:,} events wait to be applied.",
+    (True, True): f"More than {TOO_MANY:,} events wait to be applied, some for more than "
+    f"{LATE_AFTER.seconds // 60} minutes.",
+}
 PAGES = (
     Page("Daily", "/"),
     Page("Board", "/board/"),
@@ -44,19 +54,34 @@ PAGES = (
 )
 
 
-def bar_counts(user: User) -> dict[str, str]:
-    """By the key of its page, what wants this person now, counted no further than the bar can say; one small query."""
+class Bar(NamedTuple):
+    """What the bar counts, by the key of its page, and a sentence where other systems’ events are not kept up with."""
+
+    counts: dict[str, str]
+    backlog: str
+
+
+def bar_of(user: User) -> Bar:
+    """What wants this person now, counted no further than the bar can say; one small query."""
     now = timezone.now()
     found = counts(
         {
             "tasks": Task.objects.due_by(user.today(now)).filter(assignee=user.pk),
             "alerts": Alert.objects.shown(Policy.today_at(now)),
+            "events": Event.objects.in_the_way(),
+            "late": Event.objects.late(now),
+            "many": Event.objects.too_many(now),
         },
         up_to=MOST_COUNTED,
     )
-    return {
-        key: f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "") for key, shown in found.items()
-    }
+    late, many = found.pop("late"), found.pop("many")
+    return Bar(
+        {
+            key: f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "")
+            for key, shown in found.items()
+        },
+        BACKLOG[bool(late), bool(many)],
+    )
 
 
 MARK = Markup(
@@ -88,7 +113,7 @@ def environment(**options: Any) -> Environment:
         mark=lambda: MARK,
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
-        bar_counts=bar_counts,
+        bar_of=bar_of,
         dead_gates=Gate.objects.dead,
         get_messages=get_messages,
         day=display.day,

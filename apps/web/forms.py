@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from apps.crm.models import Call, Label, Note, User
+from apps.crm.models import Account, Call, Label, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.models.task import NEXT_STEPS
 from apps.crm.pipeline import STAGES, Stage
@@ -163,6 +163,20 @@ class SnoozeForm(forms.Form):
 
 class ResolveForm(forms.Form):
     resolution = forms.CharField(max_length=2000, error_messages={"required": "Say in a word what was done."})
+
+
+class IgnoreForm(forms.Form):
+    word = forms.CharField(max_length=500, error_messages={"required": "Say in a word why."})
+
+
+class LinkForm(forms.Form):
+    account = forms.ModelChoiceField(
+        Account.objects.all(),
+        error_messages={
+            "required": "Choose an account.",
+            "invalid_choice": "That account is not here any more.",
+        },
+    )
 
 
 class GiveForm(forms.Form):

@@ -77,7 +77,7 @@ document.addEventListener("click", (event) => {
 const typing = (target) =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 
-const GOES = { d: "/", b: "/board/", t: "/tasks/", a: "/alerts/", c: "/calls/", p: "/playbooks/" };
+const GOES = { d: "/", b: "/board/", t: "/tasks/", a: "/alerts/", c: "/calls/", p: "/playbooks/", e: "/events/" };
 let going = false;
 
 document.addEventListener("keydown", (event) => {

@@ -32,9 +32,10 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
     const { query } = document.querySelector(page).dataset;
     form.action = form.getAttribute("action").replace("/0/", `/${address}/`) + (query && `?${query}`);
     form.setAttribute("hx-post", form.getAttribute("action"));
-    if (form.elements.resolution) {
+    const words = form.querySelector("textarea");
+    if (words) {
       form.dataset.keptAs = draft;
-      form.elements.resolution.value = localStorage.getItem(DRAFT + draft) ?? "";
+      words.value = localStorage.getItem(DRAFT + draft) ?? "";
     }
     return form;
   }
@@ -101,7 +102,7 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
 
   document.addEventListener("input", ({ target }) => {
     const kept = target.form?.dataset.keptAs;
-    if (kept && target.name === "resolution") localStorage.setItem(DRAFT + kept, target.value);
+    if (kept && target.matches("textarea")) localStorage.setItem(DRAFT + kept, target.value);
   });
 
   // Rows that are drawn anew, by Undo for one, leave the focus where it was.
