@@ -50,7 +50,7 @@ class EventFilter(QueryFilter):
     sorts = {"received": Column(F("pk"), models.BigAutoField())}
     default_sort = "-received"
 
-    q = django_filters.CharFilter(method="searched", label="Search", max_length=200)
+    q = django_filters.CharFilter(method="searched", label="Search", max_length=600)
     door = django_filters.ChoiceFilter(
         field_name="provider", label="Door", choices=[(name, name.capitalize()) for name in DOORS]
     )

@@ -61,6 +61,9 @@ def candidates(event: Event, text: str) -> list[Account]:
 
 def _email(event: Event) -> str:
     """The address that an event names, if any."""
+    kind, _, value = event.subject.partition(":")
+    if kind == "email":
+        return value
     with suppress(Unreadable, Ignored):
         said = [getattr(fact, "who", Who()) for fact in facts_of(event)]
         return next((who.email for who in said if who.email), "")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -25,6 +26,18 @@ from config.embedded.servers import Postgres, Server, State, Valkey, show, tail
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOGINS = ("admin", "lead", "specialist", "specialist2", "revenue", "viewer")
 DEMO_PASSWORD = "demo-onboarding"
+# Made on the first start, so that the doors for other systems are open here; a deployment brings its own.
+DOOR_SECRETS = (
+    "STRIPE_WEBHOOK_SECRETS",
+    "CALENDLY_SIGNING_KEYS",
+    "SHOPIFY_WEBHOOK_SECRETS",
+    "INGEST_WEBHOOK_SECRETS",
+)
+# What the samples of `manage.py send_sample_event` speak of.
+SAMPLED = {
+    "CALENDLY_EVENT_TYPES": "https://api.calendly.com/event_types/onramp-sample-intro=intro",
+    "SHOPIFY_CONSULTATION_SKUS": "ONRAMP-SAMPLE-CONSULTATION",
+}
 # A stop takes ten seconds at most, of which the last belongs to the kernel.
 STOP_SECONDS = 9.0
 # When make was killed nobody waits for a worker's last task: the tables know it was not done.
@@ -201,6 +214,10 @@ class Supervisor:
         kept.ENVIRON = {}
         if self.state.env_file.is_file():
             kept.read_env(self.state.env_file)
+        made = {
+            name: f"whsec_{b64encode(secrets.token_bytes(24)).decode()}" for name in DOOR_SECRETS
+        } | SAMPLED
+        doors = {name: os.environ.get(name) or kept(name, default="") or made[name] for name in made}
         base_url = os.environ.get("BASE_URL") or f"http://127.0.0.1:{self.port}"
         self.env |= {
             "DEBUG": "1",
@@ -211,6 +228,7 @@ class Supervisor:
             "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or "127.0.0.1,localhost,[::1]",
             "BASE_URL": base_url,
             "PORT": str(self.port),
+            **doors,
         }
         lines = "".join(f"{key}='{value}'\n" for key, value in self.env.items())
         fresh = self.state.env_file.with_suffix(".new")

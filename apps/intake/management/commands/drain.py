@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import signal
+from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -20,15 +21,26 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="Stop when nothing is due any more.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        while True:
-            applied = apply_due(now=timezone.now())
-            if applied:
-                self.stdout.write(f"events: tried {applied}")
-            for channel in WAYS:
-                tried = drain(channel, clock=timezone.now)
-                if tried:
-                    self.stdout.write(f"{channel}: tried {tried}")
-            if options["once"]:
-                return
-            time.sleep(SECONDS_BETWEEN)
+    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        stop = Event()
+        # Whatever is at hand is finished first: an event or a message is done or was not begun.
+        before = {
+            number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            while not stop.is_set():
+                if not self._pass(stop) and (once or stop.wait(SECONDS_BETWEEN)):
+                    return
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass(self, stop: Event) -> int:
+        """Go through both queues once; how many were tried. What one pass tells is the next one's to send."""
+        tried = {"events": apply_due(now=timezone.now(), enough=stop.is_set)}
+        for channel in WAYS:
+            tried[channel] = drain(channel, clock=timezone.now, enough=stop.is_set)
+        for queue, number in tried.items():
+            if number:
+                self.stdout.write(f"{queue}: tried {number}")
+        return sum(tried.values())
