@@ -291,3 +291,9 @@ def test_a_server_with_other_secrets_is_told_of(live_server: Any, monkeypatch: p
     words = "The server answered 401: The signature is missing, wrong or out of its time."
     assert refused("stripe", "invoice.paid", url=live_server.url) == words
     assert json.loads(signed.body)["type"] == "invoice.paid"
+
+
+def test_the_page_about_webhooks_names_every_type_and_every_setting(settings: Any) -> None:
+    page = (settings.BASE_DIR / "docs/webhooks.md").read_text()
+    assert [type for _, type in TYPES if f"`{type}`" not in page] == []
+    assert [DOORS[door].setting for door in SAMPLES if f"`{DOORS[door].setting}`" not in page] == []

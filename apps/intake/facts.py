@@ -176,45 +176,29 @@ class CallFact(_About):
         return self.who.account()
 
     def apply(self, account: Account, context: Context) -> str:
-        call, stands = Call.objects.report(account, self.told)
-        said = self._SAYS[self.told.what] if stands else "Something newer is known of the call."
-        return _sentence(said, self._follows(account, call, stands, context))
-
-    def _follows(self, account: Account, call: Call, stands: bool, context: Context) -> str:
+        call, made = Call.objects.report(
+            account, self.told, now=context.now, cause=context.cause, rescheduled=self.rescheduled
+        )
+        said = self._SAYS[self.told.what] if made.changed else "Nothing new is said of the call."
         if self.told.what == "booked":
-            said = _engaged(account, "call", context, _BOOKED_FROM)
-            if account.stage == Stage.AWAITING_FINAL_OUTREACH:
-                _task_once(
-                    account, "They booked a call: move them back, or hold it as the last one", call, context
-                )
-            return said
-        if self.told.what == "held":
-            return self._held(account, call, context)
-        if self.told.what == "canceled" and stands and not self.rescheduled:
-            _task_once(account, "Rebook the cancelled call", call, context)
-        return ""
+            return _sentence(said, self._booked(account, call, context))
+        moved = f"Moved to “{Stage(made.moved.to_stage).label}”." if made.moved else ""
+        return _sentence(said, moved, made.stayed)
 
-    def _held(self, account: Account, call: Call, context: Context) -> str:
-        if call.kind == Call.Kind.UNKNOWN:
-            _task_once(account, "Say which call was held, and move them", call, context)
-        # A call that was held had been booked, also where nobody told.
-        said = _engaged(account, "call", context, _BOOKED_FROM if call.kind == Call.Kind.INTRO else {})
-        if call.kind not in _HELD:
-            return said
-        source, target = _HELD[call.kind]
-        if account.stage == source:
-            return _sentence(said, _moved(account, target, context))
-        return _sentence(said, f"No move from “{Stage(account.stage).label}”.")
+    def _booked(self, account: Account, call: Call, context: Context) -> str:
+        """What follows from a booking, whatever became of the call since: it was booked, for whoever hears it late."""
+        said = _engaged(account, "call", context, _BOOKED_FROM)
+        if account.stage == Stage.AWAITING_FINAL_OUTREACH:
+            _task_once(
+                account, "They booked a call: move them back, or hold it as the last one", call, context
+            )
+        return said
 
     def answers(self, account: Account) -> Iterable[str]:
         return [f"call:{self.told.external_id}"]
 
 
 _BOOKED_FROM = dict.fromkeys((Stage.NEW, Stage.INITIATED, Stage.ENGAGED_EMAIL), Stage.CALL_BOOKED)
-_HELD: dict[str, tuple[Stage, Stage]] = {
-    Call.Kind.INTRO: (Stage.CALL_BOOKED, Stage.INTRO_CALL_COMPLETED),
-    Call.Kind.SECOND: (Stage.INTRO_CALL_COMPLETED, Stage.SECOND_CALL_COMPLETED),
-}
 
 
 def _task_once(account: Account, title: str, call: Call, context: Context) -> None:

@@ -16,13 +16,13 @@ from apps.crm.policy import Policy
 
 What = Literal["booked", "no_show", "came", "held", "canceled"]
 
-# Of two things said of one moment the one further along holds. "came" takes a no-show back.
-_PROGRESS: tuple[What, ...] = ("booked", "no_show", "came", "held", "canceled")
-
 
 @dataclass(frozen=True)
 class Told:
-    """What another system says of a call. Without ``starts_at`` it speaks of a call that is known."""
+    """What another system says of a call. Without ``starts_at`` it speaks of a call that is known.
+
+    "came" takes a no-show back.
+    """
 
     external_id: str
     what: What
@@ -32,36 +32,6 @@ class Told:
     ends_at: datetime | None = None
     contact_email: str = ""
 
-    def _place(self) -> tuple[float, int]:
-        return _place(self.what, self.at)
-
-
-def _place(what: What, at: datetime | None) -> tuple[float, int]:
-    return (at.timestamp() if at else 0, _PROGRESS.index(what))
-
-
-class CallQuerySet(models.QuerySet["Call"]):
-    def report(self, account: Any, told: Told) -> tuple[Call, bool]:
-        """Keep what is told of a call of this locked account; the call, and whether that is how it stands now.
-
-        What is told without a time stands behind everything that names one.
-        """
-        facts = {"starts_at": told.starts_at, "ends_at": told.ends_at, "kind": told.kind}
-        facts["contact_email"] = told.contact_email
-        call = self.filter(external_id=told.external_id).first() or self.model(
-            external_id=told.external_id, account=account, **facts
-        )
-        stands = call._state.adding or told._place() >= call._place()
-        if stands:
-            call.status = Call.Status.BOOKED if told.what in ("booked", "came") else Call.Status(told.what)
-            call.said, call.said_at = told.what, told.at
-            call.marked_at = None if told.what == "booked" else told.at
-            if told.starts_at:
-                for name, value in facts.items():
-                    setattr(call, name, value)
-            call.save()
-        return call, stands
-
 
 class Marked(NamedTuple):
     """What came of marking a call: whether it changed, the move that followed, and why one that might did not."""
@@ -69,6 +39,29 @@ class Marked(NamedTuple):
     changed: bool
     moved: StageTransition | None = None
     stayed: str = ""
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def report(
+        self, account: Any, told: Told, *, now: datetime, cause: str, rescheduled: bool = False
+    ) -> tuple[Call, Marked]:
+        """Keep what is told of a call of this locked account; the call, and what came of it.
+
+        That it was booked is the first thing to be said of a call: it stands behind everything, whenever it comes.
+        """
+        facts = {"starts_at": told.starts_at, "ends_at": told.ends_at, "kind": told.kind}
+        facts["contact_email"] = told.contact_email
+        call = self.filter(external_id=told.external_id).first()
+        known = call is not None
+        call = call or self.create(external_id=told.external_id, account=account, **facts)
+        if told.what != "booked":
+            status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
+            marked = call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
+            return call, marked
+        if known and call.marked_at is None:
+            self.filter(pk=call.pk).update(**facts)
+            call.refresh_from_db()
+        return call, Marked(not known or call.marked_at is None)
 
 
 class Call(models.Model):
@@ -102,10 +95,6 @@ class Call(models.Model):
     ends_at = models.DateTimeField()
     marked_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was last said to be held, cancelled or a no-show."
-    )
-    said = models.CharField(max_length=10, blank=True, editable=False, help_text="What was last said of it.")
-    said_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="The time of that, there."
     )
     marked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, related_name="+"
@@ -146,12 +135,6 @@ class Call(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()} on {self.starts_at:%Y-%m-%d %H:%M} UTC, {self.status}"
 
-    def _place(self) -> tuple[float, int]:
-        # What a person marked has a time and nothing said: it stands as such.
-        if self.said:
-            return _place(self.said, self.said_at)  # type: ignore[arg-type]
-        return _place(self.status, self.marked_at)  # type: ignore[arg-type]
-
     def mark(
         self,
         status: Status,
@@ -188,9 +171,7 @@ class Call(models.Model):
             # What was kept of an event from a clock ahead of ours must not come again over a person's word.
             said_at = at or (max(now, self.marked_at) if by and self.marked_at else now)
             self.status, self.marked_at, self.marked_by = status, said_at, by
-            # What other systems said before is weighed by the time of this from now on.
-            self.said, self.said_at = "", None
-            self.save(update_fields=["status", "marked_at", "marked_by", "transition", "said", "said_at"])
+            self.save(update_fields=["status", "marked_at", "marked_by", "transition"])
             if status == self.Status.HELD:
                 return self._hold(by=by, now=now, cause=cause)
             if status == self.Status.CANCELED and not rescheduled:
