@@ -204,6 +204,14 @@ CASES = {
         "0 in a month that closes tomorrow": (lambda: at_zero("120", "0", ends=1), False),
         "0 in a month closed 62 days ago": (lambda: at_zero("120", "0", ends=-62), True),
         "0 in a month closed 63 days ago": (lambda: at_zero("120", "0", ends=-63), False),
+        "0 in a month closed 63 days ago, once cancelled": (
+            lambda: with_signal(at_zero("120", "0", ends=-63), days_ago=301),
+            False,
+        ),
+        "0, and a month that closes tomorrow is billed": (
+            lambda: with_bill(at_zero("120", "0", ends=-29), "5", ends=1),
+            True,
+        ),
         "0 while on credit": (lambda: at_zero("120", "0", credit_use="0.01"), False),
         "0 with no credit used": (lambda: at_zero("120", "0", credit_use="0"), True),
         "0 before it entered": (lambda: at_zero("120", "0", since=NOW), False),
