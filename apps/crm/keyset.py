@@ -80,6 +80,13 @@ def page(queryset: models.QuerySet[Any], order: Order, *, cursor: str = "", size
     return Page(rows, _write(rows[-1], order) if more else "")
 
 
+def in_order(queryset: models.QuerySet[Any], order: Order) -> models.QuerySet[Any]:
+    """All the rows, in the order in which the pages show them."""
+    by = F("sorted_by").desc(nulls_last=True) if order.descending else F("sorted_by").asc(nulls_last=True)
+    rows = queryset.annotate(sorted_by=order.column.expression)
+    return rows.order_by(by, "-pk" if order.descending else "pk")
+
+
 def _beyond(order: Order, value: Any, pk: int) -> Q:
     """The rows after one. The first condition alone is what an index can start at."""
     first, beyond = ("sorted_by__lte", "pk__lt") if order.descending else ("sorted_by__gte", "pk__gt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ def _parts(cell: str) -> list[str]:
     return [part for part in (part.strip() for part in re.split(r"[;,]", cell)) if part]
 
 
+def _listed(cell: str) -> Any:
+    """What a cell says as JSON, as our own export writes what commas would tear apart; None where it is no JSON."""
+    try:
+        return json.loads(cell) if cell[:1] in ("[", "{") else None
+    except (ValueError, RecursionError):
+        return None
+
+
 def _person(written: str) -> dict[str, str]:
     """“Ann <ann@x.example>”, an address alone, or a name alone."""
     if found := _PERSON.fullmatch(written):
@@ -89,11 +98,13 @@ def _contacts(cell: str, context: Context) -> dict[str, Any]:
 
 
 def _labels(cell: str, context: Context) -> dict[str, Any]:
-    return {"labels": labels(_parts(cell))}
+    return {"labels": labels(_listed(cell) or _parts(cell))}
 
 
 def _sales_contact(cell: str, context: Context) -> dict[str, Any]:
     """“AE”, “AE: Ann” or “AE: Ann <ann@x.example>”."""
+    if said := _listed(cell):
+        return {"sales_contact": sales_contact(said)}
     kind, _, person = cell.partition(":")
     return {
         "sales_contact": sales_contact({"kind": kind, **(_person(person.strip()) if person.strip() else {})})

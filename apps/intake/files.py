@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from apps.crm.cells import as_typed
+
 MOST_BYTES = 32 * 1024 * 1024
 MOST_ROWS = 50_000
 MOST_COLUMNS = 200
@@ -74,7 +76,7 @@ class Table:
             count += 1
             if count > MOST_ROWS:
                 raise Unusable(f"The file has more than {MOST_ROWS:,} rows: import it in parts.", begins)
-            yield Line(begins, cells, self._wrong(cells))
+            yield Line(begins, [as_typed(cell) for cell in cells], self._wrong(cells))
         if not count and not self._may_be_empty:
             raise Unusable("The file has a header and no rows.")
 

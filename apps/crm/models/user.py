@@ -30,6 +30,7 @@ RIGHTS: dict[str, set[str]] = {
     "preview import": _WORKS,
     "payment risk": _WORKS | {REVENUE},
     "export revenue": {REVENUE, LEAD, ADMIN},
+    "export people": _LEADS,
     "import": _LEADS,
     "outbox": _LEADS,
     "policy": _LEADS,

@@ -90,6 +90,7 @@ def daily(request: SignedIn) -> HttpResponse:
         {
             **listed,
             "asked": asked,
+            "query": _query(request, cursor=None),
             "notices": [*asked.notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
             "fresh": found["fresh"] and count_text(found["fresh"]),
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),

@@ -1,0 +1,374 @@
+"""Every table as a CSV file, as data: who may have it, the rows a query string asks for, and its columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import django_filters
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import models
+from django.db.models import F, OuterRef
+from django.http import QueryDict
+
+from apps.crm.alerts import AMOUNT, CURRENCY, AlertFilter, IdFilter
+from apps.crm.calls import CallFilter
+from apps.crm.cells import cell
+from apps.crm.filters import AccountFilter, DailyFilter, QueryFilter
+from apps.crm.keyset import Column as Sorted
+from apps.crm.keyset import in_order
+from apps.crm.models import (
+    Account,
+    AccountLabel,
+    Alert,
+    Bill,
+    Call,
+    CallHost,
+    Contact,
+    Note,
+    StageTransition,
+    Task,
+    User,
+)
+from apps.crm.policy import Numbers
+from apps.crm.tasks import TaskFilter
+from apps.intake.events import Event
+from apps.outbox.models import CHANNELS, Message
+from apps.playbooks.models import Act
+
+# Excel reads a file without it as if it were not UTF-8; our own import takes it.
+BOM = "\ufeff"
+AT_ONCE = 1_000
+
+Facts = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of a file: its header, the fact or facts it is made of, and how, where it is not one as it stands."""
+
+    header: str
+    facts: tuple[str, ...]
+    read: Callable[..., Any] = lambda value: value
+
+    def of(self, row: Facts) -> str:
+        return cell(self.read(*(row[fact] for fact in self.facts)))
+
+
+def _plain(*headers: str, **renamed: str) -> tuple[Column, ...]:
+    """Columns that are one fact each: of the header's own name, or of the one given to it."""
+    return tuple(
+        Column(name, (fact,)) for name, fact in {**{name: name for name in headers}, **renamed}.items()
+    )
+
+
+class OfAccountFilter(QueryFilter):
+    """The rows of one account, or of all, the newest first: for tables that have no page of their own."""
+
+    sorts = {"written": Sorted(F("pk"), models.BigIntegerField())}
+    default_sort = "-written"
+
+    account = IdFilter(label="Account", min_value=1, max_value=2**63 - 1)
+
+
+class EventFilter(OfAccountFilter):
+    """The events a query string asks for."""
+
+    state = django_filters.ChoiceFilter(label="State", choices=Event.State.choices)
+    provider = django_filters.CharFilter(label="Provider")
+
+
+# How a message stands: what the outbox shows under each of its states.
+_STATES = ("waiting", "sent", "held", "failed")
+
+
+class MessageFilter(OfAccountFilter):
+    """The messages a query string asks for; those of one state, as the outbox shows them."""
+
+    state = django_filters.ChoiceFilter(
+        method="standing", label="State", choices=[(state, state.capitalize()) for state in _STATES]
+    )
+    channel = django_filters.ChoiceFilter(label="Channel", choices=list(CHANNELS.items()))
+
+    def standing(self, rows: Any, name: str, state: str) -> Any:
+        return rows & getattr(Message.objects, state)()
+
+
+def _labels(names: list[str]) -> str:
+    """Labels as the import reads them: with semicolons, or as JSON where one would be torn apart."""
+    torn = any(name[:1] in "[{" or {",", ";"} & {*name} for name in names)
+    return json.dumps(names, ensure_ascii=False) if torn else "; ".join(names)
+
+
+def _sales_contact(kind: str, name: str, email: str) -> str:
+    """An AE, CSM or AM as the import reads it, as JSON where a short form would say something else."""
+    if not kind:
+        return ""
+    if {"<", ">", "@"} & {*name}:
+        return json.dumps({"kind": kind, "name": name, "email": email}, ensure_ascii=False)
+    person = f"{name} <{email}>".strip() if email and name else email or name
+    return f"{kind}: {person}" if person else kind
+
+
+def _owner(email: str | None, active: bool | None, reported: str) -> str:
+    """What the import takes for the same owner again: an active colleague's address, or a name without a login."""
+    return email if email and active and not reported else "" if email else reported
+
+
+_LABELS = ArraySubquery(
+    AccountLabel.objects.filter(account=OuterRef("pk")).order_by("label__name").values("label__name")
+)
+_HOSTS = ArraySubquery(CallHost.objects.filter(call=OuterRef("pk")).order_by("pk").values("user__username"))
+
+# The first part is what the import reads: it finds nothing new in it. What only we know stands behind, under
+# headers the import does not know, the stage among them: a file moves nobody who is here.
+_ACCOUNT = (
+    *_plain("external_id", "name", "domain", "plan", "mrr", "forecast", "forecast_at", "credit_use"),
+    *_plain(bills_paid="bills_reported"),
+    *_plain("next_renewal_on", "contract_renewal_on", "plan_ends_on", "users_count", "stripe_customer_id"),
+    Column(
+        "sales_contact", ("sales_contact_kind", "sales_contact_name", "sales_contact_email"), _sales_contact
+    ),
+    *_plain("contacted_sales"),
+    Column("labels", ("label_names",), _labels),
+    *_plain("payment_risk"),
+    Column("owner", ("owner__email", "owner__is_active", "owner_reported"), _owner),
+    *_plain(current_stage="stage", current_stage_since="stage_since"),
+    *_plain(
+        "renewal_on", "version", "entered_at", "engaged_at", "engaged_via", owner_login="owner__username"
+    ),
+    *_plain(
+        "last_outreach_at", "last_reply_at", "next_task_on", "notes_count", "open_alerts", "extended_until"
+    ),
+    *_plain(counted_bills="bills_paid"),
+    *_plain("scope", "held_by", "quarantine", "created_at", "changed_at"),
+)
+# What stands in the file for each column of the list, beside the id and the name.
+_OF_LIST = {
+    "account": ("domain", "plan"),
+    "renewal": ("next_renewal_on", "contract_renewal_on", "renewal_on"),
+    "stage": ("current_stage", "current_stage_since"),
+    "forecast": ("forecast", "forecast_at"),
+    "owner": ("owner", "owner_login"),
+    "outreach": ("last_outreach_at", "last_reply_at"),
+    "task": ("next_task_on",),
+    "notes": ("notes_count",),
+    "users": ("users_count",),
+    "labels": ("labels",),
+}
+_WHOSE = _plain(account="account__external_id", account_name="account__name")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A table: its address and name, what it holds, the right it takes, its columns, and the filter that reads it.
+
+    ``more`` are facts that are made for it alone.
+    """
+
+    key: str
+    label: str
+    says: str
+    columns: tuple[Column, ...]
+    filtered: type[QueryFilter]
+    rows: models.QuerySet[Any]
+    right: str = "read"
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def lines(self, query: QueryDict, *, numbers: Numbers, user: User) -> Iterator[str]:
+        """The file, in pieces: what a page shows for the same query string, in its order, to the last row."""
+        asked = self._asked(query, numbers, user)
+        columns = self._chosen(query)
+        facts = {fact for column in columns for fact in column.facts}
+        found = in_order(asked.qs.annotate(**self.more), asked.order).values(*facts)
+        # The cursor is held beyond its own statement: no transaction stands open while a slow reader reads.
+        rows = ([column.of(row) for column in columns] for row in found.iterator(chunk_size=AT_ONCE))
+        yield BOM
+        yield from _written([column.header for column in columns], rows)
+
+    def _asked(self, query: QueryDict, numbers: Numbers, user: User) -> QueryFilter:
+        if issubclass(self.filtered, TaskFilter):
+            return self.filtered(query, numbers=numbers, user=user)
+        return self.filtered(query, self.rows.all(), numbers=numbers, user=user)
+
+    def _chosen(self, query: QueryDict) -> tuple[Column, ...]:
+        """The columns for ``columns=``, of accounts alone; all of them where it says none we know."""
+        keys = {key for value in query.getlist("columns") for key in value.split(",")} & {*_OF_LIST}
+        if not keys or self.columns is not _ACCOUNT:
+            return self.columns
+        headers = {"external_id", "name", *(header for key in keys for header in _OF_LIST[key])}
+        return tuple(column for column in self.columns if column.header in headers)
+
+
+EXPORTS: dict[str, Export] = {
+    export.key: export
+    for export in (
+        Export(
+            "daily",
+            "Daily list",
+            "The accounts of the daily list: those in open stages, unless stages or a search are given",
+            _ACCOUNT,
+            DailyFilter,
+            Account.objects.all(),
+            more={"label_names": _LABELS},
+        ),
+        Export(
+            "accounts",
+            "Accounts",
+            "All accounts, in and outside the pipeline; the import finds nothing new in it",
+            _ACCOUNT,
+            AccountFilter,
+            Account.objects.all(),
+            more={"label_names": _LABELS},
+        ),
+        Export(
+            "contacts",
+            "Contacts",
+            "The people of the accounts",
+            (*_WHOSE, *_plain("email", "name", "role", "do_not_contact", "bounced_at", "unsubscribed_at")),
+            OfAccountFilter,
+            Contact.objects.all(),
+            right="export people",
+        ),
+        Export(
+            "transitions",
+            "Moves",
+            "The ledger of moves",
+            (
+                *_WHOSE,
+                *_plain("version", "from_stage", "to_stage", "at", "cause", "reason", by="by__username"),
+            ),
+            OfAccountFilter,
+            StageTransition.objects.all(),
+        ),
+        Export(
+            "notes",
+            "Notes",
+            "What was written down",
+            (
+                *_WHOSE,
+                *_plain(
+                    "kind", "text", "author_reported", "created_at", "edited_at", author="author__username"
+                ),
+            ),
+            OfAccountFilter,
+            Note.objects.all(),
+        ),
+        Export(
+            "tasks",
+            "Tasks",
+            "Your open tasks, or those a page of tasks shows",
+            (
+                *_WHOSE,
+                *_plain("title", "due_on", "urgent", "remind_on", "assignee_reported", "cause", "created_at"),
+                *_plain(
+                    "done_at", "dropped", assignee="assignee__username", created_by="created_by__username"
+                ),
+                *_plain(done_by="done_by__username"),
+            ),
+            TaskFilter,
+            Task.objects.all(),
+        ),
+        Export(
+            "alerts",
+            "Alerts",
+            "The alerts that want somebody now, or those a page of alerts shows",
+            (
+                *_WHOSE,
+                *_plain("kind", "subject", "text", "attempts", "amount", "currency", "raised_at"),
+                *_plain("acknowledged_at", "snoozed_until", "resolved_at", "resolution"),
+                *_plain(assignee="assignee__username", resolved_by="resolved_by__username"),
+            ),
+            AlertFilter,
+            Alert.objects.all(),
+            more={"amount": AMOUNT, "currency": CURRENCY},
+        ),
+        Export(
+            "calls",
+            "Calls",
+            "Calls to come and calls that were",
+            (
+                *_WHOSE,
+                *_plain(
+                    "external_id", "kind", "status", "starts_at", "ends_at", "marked_at", "contact_email"
+                ),
+                Column("hosts", ("host_logins",), "; ".join),
+            ),
+            CallFilter,
+            Call.objects.all(),
+            more={"host_logins": _HOSTS},
+        ),
+        Export(
+            "bills",
+            "Bills",
+            "The bills, as the billing system told them",
+            (
+                *_WHOSE,
+                *_plain(
+                    "external_id", "status", "amount", "currency", "attempts", "period_start", "period_end"
+                ),
+                *_plain("due_on", "paid_at", "reported_at"),
+            ),
+            OfAccountFilter,
+            Bill.objects.all(),
+            right="export revenue",
+        ),
+        Export(
+            "acts",
+            "Playbook acts",
+            "What the playbooks did, and why",
+            (*_WHOSE, *_plain("playbook", "occasion", "at", "because", "skipped", by="by__username")),
+            OfAccountFilter,
+            Act.objects.all(),
+        ),
+        Export(
+            "outbox",
+            "Outbox",
+            "Messages that wait, left or were held back",
+            (
+                *_WHOSE,
+                *_plain("reference", "channel", "kind", "to", "subject", "text", "automatic", "created_at"),
+                *_plain("due_at", "sent_at", "held_at", "failed_at", "tries", "because"),
+            ),
+            MessageFilter,
+            Message.objects.all(),
+        ),
+        Export(
+            "events",
+            "Events",
+            "What other systems told us, without the raw messages",
+            (
+                *_WHOSE,
+                *_plain("provider", "external_id", "type", "subject", "state", "sentence", "received_at"),
+                *_plain("done_at", "tries"),
+            ),
+            EventFilter,
+            Event.objects.all(),
+        ),
+    )
+}
+
+
+def _written(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    """CSV in pieces of some hundred lines: one piece a line would cost more than the line."""
+    piece = _Piece()
+    writer = csv.writer(piece)
+    writer.writerow(header)
+    for number, row in enumerate(rows, 1):
+        writer.writerow(row)
+        if not number % 200:
+            yield piece.taken()
+    yield piece.taken()
+
+
+class _Piece(list[str]):
+    """What a writer writes to, until it is taken."""
+
+    write = list.append
+
+    def taken(self) -> str:
+        found = "".join(self)
+        self.clear()
+        return found
