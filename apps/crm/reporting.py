@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.crm.fields import Problem, shown
 from apps.crm.models import Account, User
+from apps.crm.models.erasure import PERSON_HASH
 from apps.crm.pipeline import Stage
 
 # The columns of an account that are reported, and their types. A bit of `given` says which a row names.
@@ -63,6 +64,18 @@ _COPY = f"COPY reported ({', '.join(_COPIED)}) FROM STDIN"
 _FIND = """
 UPDATE reported SET account_id = account.id FROM crm_account account
 WHERE account.external_id = reported.external_id AND reported.account_id IS NULL
+"""
+
+# Whoever was erased is not brought back by what others still say of them.
+_WITHOUT_ERASED = f"""
+UPDATE reported SET contacts = (
+    SELECT coalesce(jsonb_agg(said), '[]') FROM jsonb_array_elements(contacts) AS said
+    WHERE {PERSON_HASH.format("(said ->> 'email')")} NOT IN (SELECT hash FROM crm_erasure)
+)
+WHERE EXISTS (SELECT FROM crm_erasure) AND EXISTS (
+    SELECT FROM jsonb_array_elements(contacts) AS said
+    JOIN crm_erasure ON hash = {PERSON_HASH.format("(said ->> 'email')")}
+)
 """
 
 # Each gives the row's number, the field, the value and the sentence.
@@ -250,6 +263,7 @@ class Report:
                     copy.write_row(_copied(number, row))
             cursor.execute("ANALYZE reported")
             cursor.execute(_FIND)
+            cursor.execute(_WITHOUT_ERASED)
         self._sound = False
 
     def problems(self) -> list[Problem]:

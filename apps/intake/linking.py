@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.crm.fields import Unreadable
-from apps.crm.models import Account, Contact, User
+from apps.crm.models import Account, Contact, Erasure, User
 from apps.intake.drain import facts_of
 from apps.intake.facts import Ignored
 from apps.intake.mailboxes import MAILBOXES
@@ -41,6 +41,8 @@ def why_not_remembered(subject: str) -> str:
         return "This answer holds for this event alone."
     if kind == "email" and User.objects.filter(email__iexact=value).exists():
         return f"{value} is a colleague’s address, so it is not remembered."
+    if kind == "email" and Erasure.objects.of_person(value):
+        return "This person was erased on request, so they are not remembered."
     if kind == "email" and Contact.objects.filter(email=value).exists():
         return f"{value} is a contact of other accounts, so it is not remembered."
     return ""

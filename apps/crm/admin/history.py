@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly
-from apps.crm.models import Policy, ScopeDecision, StageTransition
+from apps.crm.models import Erasure, Policy, ScopeDecision, StageTransition
 
 
 @admin.register(StageTransition)
@@ -26,6 +26,14 @@ class ScopeDecisionAdmin(ReadOnly):
     list_filter = ["outcome", "row", "on"]
     list_select_related = ["account"]
     search_fields = ["account__external_id"]
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnly):
+    list_display = ["kind", "at", "by"]
+    list_filter = ["kind", "at"]
+    list_select_related = ["by"]
+    search_fields = ["hash"]
 
 
 @admin.register(Policy)

@@ -3,6 +3,7 @@ from apps.crm.models.alert import Alert
 from apps.crm.models.bill import Bill
 from apps.crm.models.call import Call, CallHost
 from apps.crm.models.contact import Contact
+from apps.crm.models.erasure import Erasure
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
 from apps.crm.models.purchase import Purchase
@@ -22,6 +23,7 @@ __all__ = [
     "Call",
     "CallHost",
     "Contact",
+    "Erasure",
     "Label",
     "Note",
     "Policy",
