@@ -27,6 +27,14 @@ def _empty_cache() -> None:
     cache.clear()
 
 
+@pytest.fixture
+def api(db: None) -> Any:
+    """A lead's program."""
+    from tests.apis import Api
+
+    return Api()
+
+
 @pytest.fixture(scope="session")
 def _valkey_of_our_own() -> Iterator[str]:
     with throw_away(postgres=False, valkey=True) as variables:

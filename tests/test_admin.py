@@ -15,7 +15,7 @@ from apps.crm.pipeline import Stage, refusal
 from apps.intake.models import ApiToken, Import
 from apps.playbooks.models import Act, Run, Switch
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user, with_facts
-from tests.test_api import telling_facts
+from tests.test_api_moves import telling_facts
 from tests.test_pipeline import expected
 
 S = Stage
