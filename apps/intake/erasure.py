@@ -71,9 +71,8 @@ def erase_person(email: str, *, by: User, now: datetime) -> Gone:
         gone = Gone({"contacts": theirs.delete()[0]})
         gone["messages"] += Message.objects.filter(to=email).delete()[0]
         gone += _blank(Q(account__in=accounts), _address(email), now)
-        gone += _sweep(_address(email), _models())
-        if names:
-            gone += _sweep(_words(names), _models(), of=accounts, left=_NAMES)
+        near = _any([_address(email), *([_words(names)] if names else [])])
+        gone += _sweep(_address(email), _models(), near=near, of=accounts)
         Erasure.objects.note(Erasure.Kind.PERSON, email, by=by, now=now)
     return gone
 
@@ -190,32 +189,31 @@ def _called(model: type[models.Model]) -> str:
 
 
 def _sweep(
-    pattern: str,
-    among: Iterable[type[models.Model]],
-    *,
-    of: Collection[int] | None = None,
-    left: Collection[tuple[type[models.Model], str]] = (),
+    pattern: str, among: Iterable[type[models.Model]], *, near: str = "", of: Collection[int] = ()
 ) -> Gone:
-    """Put the mark over what matches in these tables. With ``of``, not in rows of other accounts than these."""
+    """Put the mark over what matches in these tables; returns how many rows of each did.
+
+    In rows of the accounts ``of``, and in rows of none, ``near`` is what counts.
+    """
     gone = Gone()
     for model in among:
-        fields = [field for field in _words_of(model) if (model, field.name) not in left]
+        account = "id" if model is Account else _account_column(model)
+        whose = f'("{account}" = ANY(%(of)s) OR "{account}" IS NULL)' if account else "true"
+        # What is put into the text are names of our own columns; the patterns stand beside it.
+        wide = f"CASE WHEN {whose} THEN %(near)s ELSE %(pattern)s END"
+        fields = {
+            field: "%(pattern)s" if (model, field.name) in _NAMES else wide for field in _words_of(model)
+        }
         if not fields:
             continue
-        account = "id" if model is Account else _account_column(model)
-        whole = ", ".join(f'"{field.column}"::text' for field in fields)
-        writes = ", ".join(f'"{field.column}" = {_marked(model, field)}' for field in fields)
-        whose = "true"
-        if of is not None and account:
-            whose = f'("{account}" = ANY(%(of)s) OR "{account}" IS NULL)'
+        writes = ", ".join(
+            f'"{field.column}" = {_marked(model, field, found)}' for field, found in fields.items()
+        )
+        found = " OR ".join(f'"{field.column}"::text ~* ({found})' for field, found in fields.items())
         with connection.cursor() as cursor:
-            # What is put into the text are names of our own columns; the pattern stands beside it.
             cursor.execute(
-                f"""
-                UPDATE "{model._meta.db_table}" SET {writes}
-                WHERE concat_ws(chr(10), {whole}) ~* %(pattern)s AND {whose}
-                """,  # nosec B608
-                {"pattern": pattern, "mark": MARK, "of": list(of or ())},
+                f'UPDATE "{model._meta.db_table}" SET {writes} WHERE {found}',  # nosec B608
+                {"pattern": pattern, "near": near or pattern, "of": list(of), "mark": MARK},
             )
             gone[_called(model)] += cursor.rowcount
     return +gone
@@ -236,15 +234,15 @@ def _account_column(model: type[models.Model]) -> str:
     return next((str(field.column) for field in to_account), "")
 
 
-def _marked(model: type[models.Model], field: models.Field[Any, Any]) -> str:
-    """A column as it is to be where its row matches, in SQL."""
+def _marked(model: type[models.Model], field: models.Field[Any, Any], pattern: str) -> str:
+    """A column as it is to be in a row that matches, in SQL."""
     column = f'"{field.column}"'
     if isinstance(field, models.EmailField) or (model, field.name) in _BLANKED:
-        return f"CASE WHEN {column} ~* %(pattern)s THEN '' ELSE {column} END"
+        return f"CASE WHEN {column} ~* ({pattern}) THEN '' ELSE {column} END"
     apart = (model, field.name) in _APART or field.unique
     apart |= any(
         field.name in rule.fields for rule in model._meta.constraints if isinstance(rule, UniqueConstraint)
     )
     mark = f"%(mark)s || {model._meta.pk.column}" if apart else "%(mark)s"
     kind = "::jsonb" if isinstance(field, models.JSONField) else ""
-    return f"regexp_replace({column}::text, %(pattern)s, {mark}, 'gi'){kind}"
+    return f"regexp_replace({column}::text, {pattern}, {mark}, 'gi'){kind}"
