@@ -69,7 +69,8 @@ def closed_objects(result: Any, generator: Any, request: Any, public: bool) -> A
 
 
 @lru_cache(maxsize=1)
-def _schema() -> Any:
+def described() -> Any:
+    """The whole API as OpenAPI."""
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
@@ -80,7 +81,7 @@ class OpenAPI(Door):
     authentication_classes = [Bearer, SessionAuthentication]
 
     def get(self, request: Request) -> Response:
-        return Response(_schema())
+        return Response(described())
 
 
 @require_safe
