@@ -25,6 +25,7 @@ from apps.crm.models import (
     ScopeDecision,
     Signal,
     StageTransition,
+    Survey,
     Task,
     User,
 )
@@ -51,10 +52,15 @@ MODELS = (
     ScopeDecision,
     Signal,
     StageTransition,
+    Survey,
     Task,
 )
 # Ids go on counting, so they differ from one making to the next, and so does what is named after one.
-IDS = {"id", "account_id", "transition_id", "call_id", "label_id", "subject"}
+IDS = {"id", "account_id", "transition_id", "call_id", "label_id", "subject"} | {
+    "closing_id",
+    "contact_id",
+    "reference",
+}
 
 
 def seeded(number: int = 60, *, seed: int = 1) -> int:

@@ -68,6 +68,10 @@ NUMBERS: dict[str, Number] = {
     "paid_call_silence_days": Number(
         14, "days", "So long after a missed paid call with no word from them, credits are offered."
     ),
+    "survey_after_days": Number(1, "days", "A customer is asked how it was this long after the closing …"),
+    "survey_within_days": Number(30, "days", "… and not any more once it is longer ago than this."),
+    "survey_open_days": Number(30, "days", "The survey can be answered this long after it was sent."),
+    "survey_low_score": Number(6, "of 10", "An answer of this score or less raises an alert."),
     "churn_month_days": Number(62, "days", "A month at 0 is a sign of leaving this long after it closed."),
     "scope_bills_paid": Number(3, "bills", "More paid bills than this are out of scope.", handbook=True),
     "scope_sales_forecast": Number(
@@ -123,6 +127,10 @@ class Numbers:
     sales_candidate_from: int
     first_bill_forecast: int
     paid_call_silence_days: int
+    survey_after_days: int
+    survey_within_days: int
+    survey_open_days: int
+    survey_low_score: int
     churn_month_days: int
     scope_bills_paid: int
     scope_sales_forecast: int

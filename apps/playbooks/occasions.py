@@ -60,6 +60,8 @@ BILL_PERIOD = Once(
 )
 FIRST_BILL = Once("bill", "a bill", F("bill_id"))
 PURCHASE = Once("purchase", "a purchase", F("purchase__external_id"))
+CLOSING = Once("closing", "a closing; a late reply from 6a to 6b is still the same one", F("closing_pk"))
+SURVEY = Once("survey", "an answer; a changed one is another", F("answer"))
 # The two below are told apart by a column of their playbook: what another system calls them may be too long.
 CALL = Once("call", "a missed call, and once more when they stay silent", F("missed"))
 SIGNAL = Once("signal", "a signal", F("told"))

@@ -16,17 +16,19 @@ from apps.crm import scope
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import Stage, permitted
 from apps.crm.policy import NUMBERS, Numbers
-from apps.playbooks import billing, leaving, paid_calls, sales
+from apps.playbooks import billing, leaving, paid_calls, sales, surveys
 from apps.playbooks.occasions import (
     ACCOUNT,
     BILL,
     BILL_PERIOD,
     CALL,
+    CLOSING,
     ENTRY,
     FIRST_BILL,
     PURCHASE,
     RENEWAL,
     SIGNAL,
+    SURVEY,
     Enough,
     Once,
 )
@@ -281,6 +283,39 @@ PLAYBOOKS: dict[str, Playbook] = {
             ),
             numbers=("paid_call_silence_days", "time_zone"),
             facts=("missed", "missed_at", "silent"),
+        ),
+        Playbook(
+            name="satisfaction-survey",
+            says="The onboarding is over: ask the customer how it was.",
+            whom=(
+                "accounts in 6a or 6b, closed a while ago and not too long, with a contact who may be written to and"
+                " whose mail has not bounced"
+            ),
+            who=surveys.to_ask,
+            once=CLOSING,
+            because=surveys.why_ask,
+            then=surveys.Ask(),
+            numbers=(
+                "survey_after_days",
+                "survey_within_days",
+                "survey_open_days",
+                "undo_minutes",
+                "mail_daily_cap",
+                "time_zone",
+            ),
+            facts=("closing_pk", "closed_at", "contact_pk", "stage"),
+        ),
+        Playbook(
+            name="low-score",
+            says="A customer was not content with their onboarding: ask them what went wrong.",
+            whom=f"accounts in any stage with a low answer to the survey, of the last {surveys.LOW_IS_NEWS_DAYS} days",
+            who=surveys.scored_low,
+            once=SURVEY,
+            because=surveys.why_low,
+            then=RaiseAlert(surveys.low_text),
+            numbers=("survey_low_score", "alert_owner", "time_zone"),
+            facts=("score", "word", "said_at"),
+            tend=surveys.tend_low_scores,
         ),
         Playbook(
             name="churn-signal",

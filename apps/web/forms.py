@@ -9,6 +9,7 @@ from django import forms
 
 from apps.crm.models import Account, Call, Label, Note, User
 from apps.crm.models.account import PaymentRisk
+from apps.crm.models.survey import HIGHEST, LONGEST_WORD, LOWEST
 from apps.crm.models.task import NEXT_STEPS
 from apps.crm.pipeline import STAGES, Stage
 from apps.playbooks.registry import PLAYBOOKS
@@ -52,6 +53,24 @@ class UndoForm(forms.Form):
 class NoteForm(forms.Form):
     text = forms.CharField(max_length=20_000, error_messages={"required": "Write something first."})
     kind = forms.ChoiceField(choices=Note.Kind, required=False)
+
+
+class AnswerForm(forms.Form):
+    """What a customer answers to the survey."""
+
+    score = forms.TypedChoiceField(
+        choices=[(str(score), str(score)) for score in range(LOWEST, HIGHEST + 1)],
+        coerce=int,
+        error_messages={
+            "required": f"Choose a score from {LOWEST} to {HIGHEST}.",
+            "invalid_choice": f"The score is a number from {LOWEST} to {HIGHEST}.",
+        },
+    )
+    word = forms.CharField(
+        required=False,
+        max_length=LONGEST_WORD,
+        error_messages={"max_length": f"Please shorten your words to {LONGEST_WORD:,} characters."},
+    )
 
 
 class TaskForm(forms.Form):

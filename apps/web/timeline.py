@@ -30,6 +30,7 @@ KINDS = {
     "calls": "Calls",
     "bills": "Bills",
     "alerts": "Alerts",
+    "surveys": "Surveys",
     "playbooks": "Playbooks",
     "scope": "Scope",
 }
@@ -147,6 +148,12 @@ def _decision(row: Any, numbers: Numbers) -> Entry:
     return Entry("Scope decided:", row.get_outcome_display(), said=row.because)
 
 
+def _survey(row: Any, numbers: Numbers) -> Entry:
+    changed = " changed" if row.answers > 1 else ""
+    more = f"by {row.contact}" if row.contact else ""
+    return Entry(f"Survey answer{changed}:", str(row), more=more, said=row.word)
+
+
 SOURCES = (
     Source("moves", lambda a: a.transitions.select_related("by"), F("at"), _move),
     Source("notes", lambda a: a.notes.select_related("author"), F("created_at"), _note),
@@ -158,6 +165,7 @@ SOURCES = (
     Source("alerts", lambda a: a.alerts.select_related("resolved_by"), F("resolved_at"), _alert_resolved),
     Source("playbooks", lambda a: a.acts.filter(transition=None).select_related("by"), F("at"), _act),
     Source("scope", lambda a: a.decisions.all(), F("at"), _decision),
+    Source("surveys", lambda a: a.surveys.select_related("contact"), F("changed_at"), _survey),
 )
 
 

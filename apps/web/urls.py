@@ -21,6 +21,7 @@ from apps.web.views import (
     outbox,
     playbooks,
     steering,
+    survey,
     tasking,
     tasks,
     theirs,
@@ -108,6 +109,7 @@ urlpatterns = [
     path("playbooks/<slug:name>/skip/", steering.skip_account, name="playbook_skip"),
     path("playbooks/<slug:name>/unskip/", steering.unskip_account, name="playbook_unskip"),
     path("readyz", health.readyz, name="readyz"),
+    path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
     *(
         path(f"tasks/<int:pk>/{name}/", tasking.change, {"name": name}, name=f"task_{name}")

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.crm.admin.base import Kept, OfAccount, ReadOnly
-from apps.crm.models import Alert, Call, CallHost, Note, Purchase, Signal, Task
+from apps.crm.models import Alert, Call, CallHost, Note, Purchase, Signal, Survey, Task
 
 
 @admin.register(Note)
@@ -121,3 +121,13 @@ class SignalAdmin(ReadOnly):
     list_filter = ["kind", "at"]
     list_select_related = ["account"]
     search_fields = ["account__external_id", "external_id"]
+
+
+@admin.register(Survey)
+class SurveyAdmin(ReadOnly):
+    """What a customer said is theirs: nobody here answers for them."""
+
+    list_display = ["account", "contact", "asked_at", "score", "word", "changed_at"]
+    list_filter = ["score", "asked_at"]
+    list_select_related = ["account", "contact"]
+    search_fields = ["account__external_id", "word"]

@@ -22,13 +22,14 @@ from apps.crm.models import (
     Purchase,
     Signal,
     StageTransition,
+    Survey,
     Task,
 )
 
 # Rows that others point at get their id before they are copied.
-_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call)
+_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call, Contact)
 _HANGING: tuple[type[Model], ...] = (
-    *(Contact, Bill, Call, CallHost, Purchase, Signal),
+    *(Contact, Bill, Call, CallHost, Purchase, Signal, Survey),
     *(Note, Task, Alert, AccountLabel),
 )
 
@@ -55,6 +56,8 @@ def save(stories: list[Story], cast: Cast) -> None:
         host.call = host.call
     for task in _of(Task, stories):
         task.transition = task.transition
+    for survey in _of(Survey, stories):
+        survey.closing, survey.contact = survey.closing, survey.contact
     for story in stories:
         for alert in story.rows[Alert]:
             alert.subject = f"entry:{story.entry.pk}"

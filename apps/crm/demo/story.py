@@ -384,7 +384,7 @@ class Story:
     def _told(self) -> None:
         if moves := self.rows[StageTransition]:
             now = self.cast.numbers.start_of(self.cast.today)
-            for row in Told(self.account, self.scene, self.chance, moves[-1].at, now).rows():
+            for row in Told(self.account, self.scene, self.chance, self.contact, moves[-1], now).rows():
                 self._add(row)
 
     def _alert(self) -> None:

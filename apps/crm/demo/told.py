@@ -1,4 +1,4 @@
-"""What other systems told of a demo account: purchases, calls that were missed, and signs of leaving."""
+"""What a demo account and other systems told: purchases, missed calls, signs of leaving, answers to the survey."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from apps.crm.demo import words
 from apps.crm.demo.scenes import Scene
-from apps.crm.models import Account, Call, Purchase, Signal
-from apps.crm.pipeline import Stage
+from apps.crm.models import Account, Call, Contact, Purchase, Signal, StageTransition, Survey
+from apps.crm.pipeline import ONBOARDED, Stage
 
 PRICE = Decimal(300)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of one account; ``moved_at`` is when it came to its stage, ``now`` when the day began."""
+    """What is told of one account; ``move`` is what brought it to its stage, ``now`` when the day began."""
 
     account: Account
     scene: Scene
     chance: Random
-    moved_at: datetime
+    contact: Contact
+    move: StageTransition
     now: datetime
 
-    def rows(self) -> Iterator[Purchase | Call | Signal]:
+    @property
+    def moved_at(self) -> datetime:
+        return self.move.at
+
+    def rows(self) -> Iterator[Purchase | Call | Signal | Survey]:
         """Rows to keep, unsaved."""
         if self.scene.stage == Stage.PAID_CALL:
             yield self._purchase()
@@ -39,6 +45,8 @@ class Told:
             yield self._signal(Signal.Kind.SUBSCRIPTION_CANCELED, self.now, "Not needed any more.")
         elif self.scene.stage == Stage.SALES_HANDOFF and not self.account.sales_contact_kind:
             yield self._signal(Signal.Kind.SALES_DISQUALIFIED, self.now, "Too small for a contract.")
+        elif self.scene.stage in ONBOARDED and self.now - self.moved_at > timedelta(days=3):
+            yield self._survey()
 
     def _purchase(self) -> Purchase:
         return Purchase(
@@ -65,3 +73,14 @@ class Told:
     def _signal(self, kind: str, at: datetime, reason: str) -> Signal:
         event = f"{self.account.external_id}-{kind}"
         return Signal(account=self.account, kind=kind, external_id=event, at=at, by="demo", reason=reason)
+
+    def _survey(self) -> Survey:
+        """Asked the day after the closing; many answer within two days, most of them content."""
+        asked_at = self.moved_at + timedelta(days=1)
+        asked = Survey(account=self.account, closing=self.move, contact=self.contact, asked_at=asked_at)
+        if self.chance.random() < 0.6:
+            asked.score = self.chance.choice((2, 5, 7, 8, 8, 9, 9, 9, 10, 10))
+            asked.word = self.chance.choice(words.THANKS if asked.score > 6 else words.COMPLAINTS)
+            asked.answered_at = asked_at + timedelta(hours=self.chance.randint(1, 40))
+            asked.changed_at, asked.answers = asked.answered_at, 1
+        return asked

@@ -153,3 +153,7 @@ HAND_PICKED = (
     "A payer of many years who needs help with billing",
     "Their whole stack moves over this quarter; setup help agreed",
 )
+
+# What customers wrote beside their score
+THANKS = ("", "", "The call saved us a week.", "Clear and quick answers.", "Our events are in order now.")
+COMPLAINTS = ("", "We still do not know why the bill doubled.", "The answers came late, and were general.")

@@ -9,6 +9,7 @@ from apps.crm.models.note import Note
 from apps.crm.models.purchase import Purchase
 from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.signal import Signal
+from apps.crm.models.survey import Survey
 from apps.crm.models.task import Task
 from apps.crm.models.theirs import TheirStage
 from apps.crm.models.transition import StageTransition
@@ -31,6 +32,7 @@ __all__ = [
     "ScopeDecision",
     "Signal",
     "StageTransition",
+    "Survey",
     "Task",
     "TheirStage",
     "User",

@@ -36,6 +36,7 @@ ALERT_KINDS: dict[str, AlertKind] = {
         "Payment failed", "when the bill is paid, void or uncollectible", meaning="bad"
     ),
     "large-invoice": AlertKind("Large invoice", "when the bill is paid", meaning="info"),
+    "low-score": AlertKind("Low score", "when the answer is changed, or does not count as low any more"),
     "churn-signal": AlertKind(
         "Churn signal",
         "when the account is moved to 6d, or a later period is billed above 0",

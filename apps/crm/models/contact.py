@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Lower
 
 
@@ -19,6 +19,11 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             default=Value(2),
         )
         return self.order_by(rank, "pk")
+
+    def mailable(self) -> ContactQuerySet:
+        """Whom automatic mail may reach: nowhere did they say no, nor did mail to them come back."""
+        never = Q(do_not_contact=True) | Q(bounced_at__isnull=False) | Q(unsubscribed_at__isnull=False)
+        return self.filter(~Exists(Contact.objects.filter(never, email=OuterRef("email"))))
 
     def unsubscribe(self, email: str, *, now: datetime) -> None:
         """Keep automatic mail from a person, at whatever account they are."""

@@ -102,6 +102,7 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
             (call, marks_for(call.status, call.starts_at, numbers.now))
             for call in account.calls.prefetch_related("hosts")[:FEW]
         ],
+        "surveys": list(account.surveys.select_related("contact")[:FEW]),
         "kinds": Note.Kind.choices,
         "labels": list(account.labels.all()),
         "all_labels": list(Label.objects.values_list("name", flat=True)[:500]),
