@@ -55,6 +55,13 @@ class NoteForm(forms.Form):
     kind = forms.ChoiceField(choices=Note.Kind, required=False)
 
 
+class _Lines(forms.CharField):
+    """A text of several lines, whose ends count once, as they do for the browser's own limit."""
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value).replace("\r\n", "\n")
+
+
 class AnswerForm(forms.Form):
     """What a customer answers to the survey."""
 
@@ -66,7 +73,7 @@ class AnswerForm(forms.Form):
             "invalid_choice": f"The score is a number from {LOWEST} to {HIGHEST}.",
         },
     )
-    word = forms.CharField(
+    word = _Lines(
         required=False,
         max_length=LONGEST_WORD,
         error_messages={"max_length": f"Please shorten your words to {LONGEST_WORD:,} characters."},

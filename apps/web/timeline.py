@@ -150,7 +150,7 @@ def _decision(row: Any, numbers: Numbers) -> Entry:
 
 def _survey(row: Any, numbers: Numbers) -> Entry:
     changed = " changed" if row.answers > 1 else ""
-    more = f"by {row.contact}" if row.contact else ""
+    more = f"by {row.contact.name or row.contact.email}" if row.contact else ""
     return Entry(f"Survey answer{changed}:", str(row), more=more, said=row.word)
 
 
