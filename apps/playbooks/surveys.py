@@ -39,24 +39,22 @@ def to_ask(numbers: Numbers) -> Any:
     A closing that can still be undone is left alone. To leave a paid call is to come back to a closing that was
     asked about before.
     """
-    closed = (
-        numbers.start_of(numbers.today - timedelta(days=numbers.survey_within_days)),
-        min(
-            numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days)),
-            numbers.now - timedelta(minutes=numbers.undo_minutes),
-        ),
+    since = numbers.start_of(numbers.today - timedelta(days=numbers.survey_within_days))
+    until = min(
+        numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days)),
+        numbers.now - timedelta(minutes=numbers.undo_minutes),
     )
     asked = Survey.objects.filter(account=OuterRef("pk"))
     contacts = Contact.objects.filter(account=OuterRef("pk")).mailable().ranked()
     return (
-        Account.objects.filter(stage__in=ONBOARDED, stage_since__gte=closed[0])
+        Account.objects.filter(stage__in=ONBOARDED, stage_since__gte=since)
         .annotate(
             closing_pk=Subquery(_CLOSINGS.values("pk")[:1]),
             closed_at=Subquery(_CLOSINGS.values("at")[:1]),
             contact_pk=Subquery(contacts.values("pk")[:1]),
         )
         .alias(closed_from=Subquery(_CLOSINGS.values("from_stage")[:1]))
-        .filter(closed_at__gte=closed[0], closed_at__lt=closed[1], contact_pk__isnull=False)
+        .filter(closed_at__gte=since, closed_at__lt=until, contact_pk__isnull=False)
         .exclude(Exists(asked.filter(asked_at__gte=OuterRef("closed_at"))))
         .exclude(Q(closed_from=Stage.PAID_CALL) & Exists(asked))
     )
