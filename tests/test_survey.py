@@ -68,8 +68,9 @@ def left_paid_call(*, asked_before):
 
 
 def undone(then):
-    """Closed long ago, moved on by a mistake of yesterday, and back."""
-    of, person = closed(since=NOW - days(100)), user()
+    """Closed and asked a while ago, moved on by a mistake of yesterday, and back."""
+    of, person = closed(since=NOW - days(20)), user()
+    run([ASK], now=NOW - days(19))
     of.move(then, by=person, now=YESTERDAY, cause="board", reason="by mistake")
     of.undo(by=person, now=YESTERDAY + timedelta(minutes=1))
     return of
