@@ -49,9 +49,10 @@ def blocked(elsewhere=False, **how):
     return of
 
 
-def late_reply(*, asked_before):
+def late_reply(*, asked_before=False, closed_ago=3):
     """Closed as 6a, and moved to 6b by a late reply after its survey or before it."""
-    of = closed(S.ONBOARDED_NO_ENGAGEMENT, since=NOW - days(3), engaged_at=YESTERDAY, engaged_via="email")
+    since = NOW - days(closed_ago)
+    of = closed(S.ONBOARDED_NO_ENGAGEMENT, since=since, engaged_at=YESTERDAY, engaged_via="email")
     if asked_before:
         run([ASK], now=NOW - days(2))
     of.move(S.ONBOARDED_ENGAGED, by=None, now=YESTERDAY, cause="event:1")
@@ -92,7 +93,8 @@ CASES = {
     "unsubscribed elsewhere": (lambda: blocked(True, unsubscribed_at=NOW), False),
     "not to be contacted elsewhere": (lambda: blocked(True, do_not_contact=True), False),
     "one of two unsubscribed": (lambda: with_contact(blocked(unsubscribed_at=NOW)), True),
-    "a late reply before it was asked": (lambda: late_reply(asked_before=False), True),
+    "a late reply before it was asked": (late_reply, True),
+    "a reply when it is too late to ask": (lambda: late_reply(closed_ago=31), False),
     "a late reply after": (lambda: late_reply(asked_before=True), False),
     "left a paid call before it was asked": (lambda: left_paid_call(asked_before=False), True),
     "left a paid call after": (lambda: left_paid_call(asked_before=True), False),
