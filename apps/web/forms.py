@@ -58,8 +58,8 @@ class NoteForm(forms.Form):
 class _Lines(forms.CharField):
     """A text of several lines, whose ends count once, as they do for the browser's own limit."""
 
-    def to_python(self, value: Any) -> Any:
-        return super().to_python(value).replace("\r\n", "\n")
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
 
 
 class AnswerForm(forms.Form):
