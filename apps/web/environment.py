@@ -14,7 +14,7 @@ from lucide.jinja import lucide
 from markupsafe import Markup
 
 from apps.crm.keyset import counts
-from apps.crm.models import Alert, Note, Policy, Task, User
+from apps.crm.models import Alert, Note, Notice, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
 from apps.outbox.models import Gate
@@ -45,12 +45,13 @@ PAGES = (
 
 
 def bar_counts(user: User) -> dict[str, str]:
-    """By the key of its page, what wants this person now, counted no further than the bar can say; one small query."""
+    """What wants this person now, by page, the bell's included, counted no further than shown; one small query."""
     now = timezone.now()
     found = counts(
         {
             "tasks": Task.objects.due_by(user.today(now)).filter(assignee=user.pk),
             "alerts": Alert.objects.shown(Policy.today_at(now)),
+            "notices": Notice.objects.standing().unseen().filter(user=user.pk),
         },
         up_to=MOST_COUNTED,
     )
