@@ -209,7 +209,7 @@ def test_across_a_change_of_clocks_there_is_one_mail_on_each_working_day_at_its_
 def test_where_a_whole_day_is_skipped_so_is_its_mail():
     me = person(time_zone="Pacific/Apia", date_joined=datetime(2010, 1, 1, tzinfo=UTC))
     task(me, due_on=date(2011, 12, 1))
-    for step in range(0, 6 * 24, 2):
+    for step in range(0, 5 * 24, 2):
         tell(at(0, day=date(2011, 12, 28)) + timedelta(hours=step))
     days = ["2011-12-27", "2011-12-28", "2011-12-29", "2012-01-02"]
     assert [one.key[-10:] for one in mails()] == days

@@ -19,6 +19,7 @@ from apps.crm.models import (
     CallHost,
     Contact,
     Note,
+    Notice,
     Purchase,
     Signal,
     StageTransition,
@@ -26,10 +27,10 @@ from apps.crm.models import (
 )
 
 # Rows that others point at get their id before they are copied.
-_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call)
+_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call, Note)
 _HANGING: tuple[type[Model], ...] = (
     *(Contact, Bill, Call, CallHost, Purchase, Signal),
-    *(Note, Task, Alert, AccountLabel),
+    *(Note, Task, Alert, AccountLabel, Notice),
 )
 
 
@@ -55,6 +56,8 @@ def save(stories: list[Story], cast: Cast) -> None:
         host.call = host.call
     for task in _of(Task, stories):
         task.transition = task.transition
+    for notice in _of(Notice, stories):
+        notice.note = notice.note
     for story in stories:
         for alert in story.rows[Alert]:
             alert.subject = f"entry:{story.entry.pk}"

@@ -153,3 +153,12 @@ HAND_PICKED = (
     "A payer of many years who needs help with billing",
     "Their whole stack moves over this quarter; setup help agreed",
 )
+
+# What a colleague is asked in a note, after their name.
+ASKED = (
+    "you met them last spring, do you remember whom to write to?",
+    "could you take their second call? I am away that week.",
+    "their events look doubled, have you seen this before?",
+    "they ask about a yearly plan, would you join?",
+    "have a look at their last bill, please.",
+)

@@ -49,7 +49,7 @@ class NoticeQuerySet(models.QuerySet[Any]):
 
         One that is there already is new again, unless ``anew`` is false: then it stays as it is.
         """
-        kept = [one for one in notices if one.user_id is not None and one.user_id != one.by_id]
+        kept: list[Any] = [one for one in notices if one.user_id is not None and one.user_id != one.by_id]
         if not anew:
             self.bulk_create(kept, ignore_conflicts=True)
         elif kept:
