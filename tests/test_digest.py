@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.crm.models import Account, Alert, Call, CallHost, Notice, Policy, Task
+from apps.crm.models import Alert, Call, CallHost, Notice, Policy, Task
 from apps.crm.pipeline import Stage
 from apps.outbox.models import Message
 from apps.outbox.send import drain
@@ -86,7 +86,7 @@ def test_a_mail_says_what_awaits_somebody_today_with_links_and_in_html_and_text(
         *("Write now (1)", "- Acme & Co (renews 2 Dec, in 9 days): 1. New Account", f"  {link}"),
         *("You were mentioned (1)", f"- Acme & Co: Luis: @{me.username} have a look", f"  {link}"),
         "Yours since the last mail (1)",
-        "- Beta: Luis: Offer a call, due 2026-11-26",
+        "- Beta (due 26 Nov, in 3 days): Luis: Offer a call",
         f"  https://onramp.test/accounts/{given.pk}/",
         "It comes at 7:00 on working days. Times are in Europe/Berlin."
         " Change it, or turn it off: https://onramp.test/notices/#mail",

@@ -180,5 +180,5 @@ class Notice(models.Model):
     @property
     def about(self) -> str:
         """What was said or given, in a line."""
-        said = self.note.text if self.note else str(self.task or self.alert or "")
+        said = self.note.text if self.note else self.task.title if self.task else str(self.alert or "")
         return " ".join(said.split())

@@ -36,6 +36,7 @@ def notices(request: SignedIn) -> HttpResponse:
         "notice": found.notice,
         "unseen": mine.unseen().exists(),
         "now": now,
+        "today": today,
         "numbers": Policy.at(now),
     }
     return render(request, "web/notices.html", context)
