@@ -68,12 +68,13 @@ def test_a_mail_says_what_awaits_somebody_today_with_links_and_in_html_and_text(
     Alert.objects.create(account=acme, kind="failed-payment", text="Bill 7.", assignee=me, raised_at=at(0))
     acme.add_note(f"@{me.username} have a look", by=boss, now=at(5))
     given = account(Stage.INITIATED, since=at(0), name="Beta")
+    given.edit(owner=me, by=boss, now=at(4))
     given.add_task("Offer a call", DAY + timedelta(days=3), by=boss, now=at(5), assignee=me)
     assert tell(at(6)) == 1
     sent = mail()
     assert (sent.to, sent.until) == ("me@onramp.example", datetime(2026, 11, 23, 23, tzinfo=UTC))
     assert sent.subject == (
-        "Monday: 1 call, 2 tasks, 1 alert, 1 account to write to, 1 mention, 1 new for you"
+        "Monday: 1 call, 2 tasks, 1 alert, 1 account to write to, 1 mention, 2 new for you"
     )
     link = f"https://onramp.test/accounts/{acme.pk}/"
     lines = [line for line in sent.text.splitlines() if line.strip()]
@@ -85,9 +86,10 @@ def test_a_mail_says_what_awaits_somebody_today_with_links_and_in_html_and_text(
         *("Alerts (1)", "- Acme & Co: Payment failed: Bill 7.", f"  {link}"),
         *("Write now (1)", "- Acme & Co (renews 2 Dec, in 9 days): 1. New Account", f"  {link}"),
         *("You were mentioned (1)", f"- Acme & Co: Luis: @{me.username} have a look", f"  {link}"),
-        "Yours since the last mail (1)",
+        "Yours since the last mail (2)",
         "- Beta (due 26 Nov, in 3 days): Luis: Offer a call",
         f"  https://onramp.test/accounts/{given.pk}/",
+        *("- Beta: Luis gave it to you", f"  https://onramp.test/accounts/{given.pk}/"),
         "It comes at 7:00 on working days. Times are in Europe/Berlin."
         " Change it, or turn it off: https://onramp.test/notices/#mail",
     ]

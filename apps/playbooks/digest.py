@@ -196,7 +196,7 @@ def _write_line(account: Any, reader: Reader) -> Line:
 
 
 def _notice_line(notice: Any, reader: Reader) -> Line:
-    said = f"{notice.actor}: {notice.about}" if notice.about else f"{notice.actor} {notice.did} it"
+    said = f"{notice.actor}: {notice.about}" if notice.about else f"{notice.actor} gave it to you"
     due = f"due {_day(notice.task.due_on, reader)}" if notice.task else ""
     return _line(notice.account, said, due)
 
