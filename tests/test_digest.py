@@ -372,8 +372,10 @@ def test_mentions_are_gathered_and_mailed_together_and_once():
 )
 def test_who_wants_no_mail_about_mentions_gets_none_and_has_them_here(fields, minutes):
     policy(mention_mail_minutes=minutes)
-    me = person()
-    account(Stage.INITIATED).add_note(f"@{me.username} look", by=person(), now=at(20))
+    me, boss = person(), person()
+    # The day's mail has been, and tells nothing of this any more.
+    tell(at(7))
+    account(Stage.INITIATED).add_note(f"@{me.username} look", by=boss, now=at(20))
     for name, value in fields.items():
         setattr(me, name, value)
     me.save()
