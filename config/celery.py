@@ -19,6 +19,7 @@ app.autodiscover_tasks(related_name="jobs")
 app.conf.beat_schedule = {
     "heartbeat": {"task": "config.celery.heartbeat", "schedule": 15.0, "options": {"expires": 14}},
     "playbooks-tick": {"task": "apps.playbooks.jobs.tick", "schedule": 60.0, "options": {"expires": 55}},
+    "tell-the-team": {"task": "apps.playbooks.jobs.tell", "schedule": 60.0, "options": {"expires": 55}},
     "events": {"task": "apps.intake.jobs.drain", "schedule": 3.0, "options": {"expires": 3}},
     "old-bodies": {
         "task": "apps.intake.jobs.forget_bodies",

@@ -327,7 +327,11 @@ def test_who_only_reads_sees_the_page_without_buttons(client, role):
             "Somebody else snoozed it meanwhile, until ",
         ),
         ("wake", lambda a, dan: a.wake(), "Somebody else woke it meanwhile; it is not snoozed."),
-        ("assign", lambda a, dan: a.assign(dan, seen=None), "It was given to Dan Ohm meanwhile."),
+        (
+            "assign",
+            lambda a, dan: a.assign(dan, seen=None, by=None, now=NOW),
+            "It was given to Dan Ohm meanwhile.",
+        ),
         ("assign", lambda a, dan: a.resolve(by=dan, now=NOW), "Dan Ohm resolved it already."),
         ("reopen", lambda a, dan: a.reopen(), "It is open again already."),
     ],

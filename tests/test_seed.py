@@ -21,6 +21,7 @@ from apps.crm.models import (
     Contact,
     Label,
     Note,
+    Notice,
     Purchase,
     ScopeDecision,
     Signal,
@@ -48,6 +49,7 @@ MODELS = (
     Contact,
     Label,
     Note,
+    Notice,
     Purchase,
     ScopeDecision,
     Signal,
@@ -56,7 +58,7 @@ MODELS = (
     Task,
 )
 # Ids go on counting, so they differ from one making to the next, and so does what is named after one.
-IDS = {"id", "account_id", "transition_id", "call_id", "label_id", "subject"} | {
+IDS = {"id", "account_id", "transition_id", "call_id", "label_id", "note_id", "subject"} | {
     "closing_id",
     "contact_id",
     "reference",

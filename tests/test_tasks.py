@@ -302,7 +302,11 @@ def test_a_reminder_is_given_once():
             lambda t, dan: t.reschedule(in_days(1), seen=in_days(3)),
             "Somebody else moved it meanwhile: it is due 22 Nov, tomorrow.",
         ),
-        ("assign", lambda t, dan: t.assign(dan, seen=None), "It was given to Dan Ohm meanwhile."),
+        (
+            "assign",
+            lambda t, dan: t.assign(dan, seen=None, by=None, now=NOW),
+            "It was given to Dan Ohm meanwhile.",
+        ),
         (
             "edit",
             lambda t, dan: t.reword("Ring them", remind_on=None, seen="Call them"),

@@ -99,6 +99,12 @@ NUMBERS: dict[str, Number] = {
     "mail_daily_cap": Number(
         200, "mails a day", "So many automatic mails leave on one day; the rest waits for the next."
     ),
+    "digest_hour": Number(
+        7, "o’clock", "The morning mail comes at this hour of a person’s own day, unless they chose another."
+    ),
+    "mention_mail_minutes": Number(
+        15, "minutes", "Mentions are gathered this long and mailed together; 0: only in the morning mail."
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -142,6 +148,8 @@ class Numbers:
     scope_entry_forecast: int
     scope_band_to: int
     mail_daily_cap: int
+    digest_hour: int
+    mention_mail_minutes: int
     undo_minutes: int
     undo_automatic_days: int
 
@@ -203,7 +211,8 @@ class Policy(models.Model):
             raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
         if self.name == "time_zone" and self.value not in available_timezones():
             raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
-
+        if self.name == "digest_hour" and int(self.value) > 23:
+            raise ValidationError({"value": "An hour of the day is 0 to 23."})
         if self.name == "booking_link" and self.value and not self.value.startswith("https://"):
             raise ValidationError({"value": "The booking link is an address that begins with https://."})
 

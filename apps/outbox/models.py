@@ -99,6 +99,9 @@ class Message(models.Model):
     automatic = models.BooleanField(default=False, help_text="The send guards are asked before it leaves.")
     created_at = models.DateTimeField()
     due_at = models.DateTimeField(help_text="Not before this; each try in vain puts it off.")
+    until = models.DateTimeField(
+        null=True, blank=True, help_text="Not after this: what it says holds no longer then."
+    )
     claimed_until = models.DateTimeField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
     tried_from = models.DateTimeField(null=True, blank=True, help_text="When it was first tried.")
@@ -153,7 +156,7 @@ class Message(models.Model):
 
     @classmethod
     def mail(cls, key: str, *, to: str, kind: str, subject: str, now: datetime, **more: Any) -> Message:
-        """A mail to one address, not kept yet; ``more``: text and html, account_id, automatic, due_at."""
+        """A mail to one address, not kept yet; ``more``: text and html, account_id, automatic, due_at, until."""
         made = cls(
             key=key, channel=MAIL, kind=kind, subject=subject, created_at=now, **{"due_at": now} | more
         )

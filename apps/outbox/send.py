@@ -106,6 +106,8 @@ def _may_leave(message: Message, now: datetime) -> bool:
             now,
             f"{message.get_channel_display()} is not set up: {way.setting}.",
         )
+    elif message.until is not None and now >= message.until:
+        message.held_at, message.because = now, "Its day is over."
     elif message.automatic and (because := held_because(message, now=now)):
         message.held_at, message.because = now, because
     else:

@@ -5,6 +5,7 @@ from time import monotonic
 from celery import shared_task
 from django.utils import timezone
 
+from apps.playbooks import digest
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
 
@@ -17,3 +18,10 @@ def tick() -> None:
     """Run every playbook for now."""
     until = monotonic() + SECONDS
     run([*PLAYBOOKS], now=timezone.now(), enough=lambda: monotonic() > until)
+
+
+@shared_task
+def tell() -> None:
+    """Write the team's morning mails, and the mails about mentions, that are due."""
+    until = monotonic() + SECONDS
+    digest.tell(now=timezone.now(), enough=lambda: monotonic() > until)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Least
 
-from apps.crm.models import Account, Alert, Task, User
+from apps.crm.models import Account, Alert, Notice, Task, User
 from apps.crm.models.alert import AlertQuerySet, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
@@ -69,8 +69,11 @@ class Then(Protocol):
 
 
 def _add_tasks(batch: Batch, due_on: date, about: Callable[[Row], dict[str, Any]]) -> None:
-    """Give everybody of the batch a task; ``about`` says what is its own in each. Their accounts are not counted."""
-    Task.objects.bulk_create(
+    """Give everybody of the batch a task, and tell whom it is for; their accounts are not counted.
+
+    ``about`` says what is its own in each.
+    """
+    tasks = Task.objects.bulk_create(
         Task(
             account_id=row.pk,
             due_on=due_on,
@@ -80,6 +83,7 @@ def _add_tasks(batch: Batch, due_on: date, about: Callable[[Row], dict[str, Any]
         )
         for row in batch.rows
     )
+    Notice.objects.tell_of_tasks(tasks, by=None, now=batch.numbers.now)
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,10 @@ class RaiseAlert:
             ),
             ignore_conflicts=True,
         )
+        raised = Alert.objects.open().filter(
+            kind=batch.playbook, account__in=[row.pk for row in batch.rows], raised_at=numbers.now
+        )
+        Notice.objects.tell_of_alerts(raised.filter(assignee__isnull=False), by=None, now=numbers.now)
         Account.objects.filter(pk__in=[row.pk for row in batch.rows]).recount()
         tell_slack(batch, alert_kind(batch.playbook).label, lambda row: self.text(row, numbers))
         return {}

@@ -14,7 +14,7 @@ from lucide.jinja import lucide
 from markupsafe import Markup
 
 from apps.crm.keyset import counts
-from apps.crm.models import Alert, Note, Policy, Task, User
+from apps.crm.models import Alert, Note, Notice, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
 from apps.intake.events import LATE_AFTER, TOO_MANY
@@ -62,7 +62,7 @@ class Bar(NamedTuple):
 
 
 def bar_of(user: User) -> Bar:
-    """What wants this person now, counted no further than the bar can say; one small query."""
+    """What wants this person now, the bell's included, counted no further than the bar can say; one small query."""
     now = timezone.now()
     found = counts(
         {
@@ -71,6 +71,7 @@ def bar_of(user: User) -> Bar:
             "events": Event.objects.in_the_way(),
             "late": Event.objects.late(now),
             "many": Event.objects.too_many(now),
+            "notices": Notice.objects.standing().unseen().filter(user=user.pk),
         },
         up_to=MOST_COUNTED,
     )

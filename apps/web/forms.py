@@ -348,6 +348,21 @@ class NoFacts(forms.Form):
     """A change that needs no more than its address."""
 
 
+class MailForm(forms.Form):
+    """Which mail somebody wants about their own work."""
+
+    digest = forms.BooleanField(required=False)
+    mention_mail = forms.BooleanField(required=False)
+    digest_hour = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=23,
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), "The hour is a whole number from 0 to 23."
+        ),
+    )
+
+
 class LookedForm(forms.Form):
     until = forms.DateTimeField()
 

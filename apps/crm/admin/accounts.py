@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from apps.crm.admin.base import OfAccount, OneLine, Records
-from apps.crm.models import Account, AccountLabel, Bill, Contact, Label, StageTransition, User
+from apps.crm.models import Account, AccountLabel, Bill, Contact, Label, Notice, StageTransition, User
 from apps.crm.models.moving import Conflict, MoveError
 from apps.crm.pipeline import Stage, options
 
@@ -168,11 +168,13 @@ class AccountAdmin(Records):
         return [str(account) for account in objs], {}, set(), []
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        by, now = cast(User, request.user), timezone.now()
         if not change:
             obj.save()
+            Notice.objects.tell([Notice(user=obj.owner, account=obj, by=by, at=now)])
             return
         facts = {name: form.cleaned_data[name] for name in form.changed_data if name != "seen"}
-        obj.edit(now=timezone.now(), seen=form.cleaned_data["seen"], **facts)
+        obj.edit(now=now, by=by, seen=form.cleaned_data["seen"], **facts)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -23,6 +23,7 @@ class ColleagueAdmin(UserAdmin, Kept):
     fieldsets = [
         (None, {"fields": ["username", "password", "is_active"]}),
         ("Person", {"fields": ["first_name", "last_name", "email", "time_zone"]}),
+        ("Mail", {"fields": ["digest", "digest_hour", "mention_mail"]}),
         ("Roles", {"fields": ["groups"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.crm.admin.base import Kept, OfAccount, ReadOnly
-from apps.crm.models import Alert, Call, CallHost, Note, Purchase, Signal, Survey, Task
+from apps.crm.models import Alert, Call, CallHost, Note, Notice, Purchase, Signal, Survey, Task
 
 
 @admin.register(Note)
@@ -31,6 +31,7 @@ class NoteAdmin(OfAccount, Kept):
         else:
             obj.author, obj.created_at = request.user, timezone.now()  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
+        obj.mention(by=request.user, now=timezone.now())  # type: ignore[arg-type]
 
 
 @admin.register(Task)
@@ -58,6 +59,8 @@ class TaskAdmin(OfAccount, Kept):
         if not change:
             obj.created_by, obj.created_at = request.user, timezone.now()  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
+        if "assignee" in form.changed_data:
+            Notice.objects.tell_of_tasks([obj], by=request.user, now=timezone.now())  # type: ignore[arg-type]
 
     @admin.action(description="Tick off", permissions=["change"])
     def finish(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
@@ -84,6 +87,12 @@ class AlertAdmin(OfAccount, Kept):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: Alert, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "assignee" in form.changed_data:
+            this = Alert.objects.filter(pk=obj.pk)
+            Notice.objects.tell_of_alerts(this, by=request.user, now=timezone.now())  # type: ignore[arg-type]
 
     @admin.action(description="Resolve", permissions=["change"])
     def resolve(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
@@ -131,3 +140,11 @@ class SurveyAdmin(ReadOnly):
     list_filter = ["score", "asked_at"]
     list_select_related = ["account", "contact"]
     search_fields = ["account__external_id", "word"]
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnly):
+    list_display = ["user", "account", "kind", "by", "at", "seen_at", "told_at"]
+    list_filter = ["at", "seen_at", "told_at"]
+    list_select_related = ["user", "account", "by"]
+    search_fields = ["user__username", "account__external_id"]

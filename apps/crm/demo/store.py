@@ -19,6 +19,7 @@ from apps.crm.models import (
     CallHost,
     Contact,
     Note,
+    Notice,
     Purchase,
     Signal,
     StageTransition,
@@ -27,10 +28,10 @@ from apps.crm.models import (
 )
 
 # Rows that others point at get their id before they are copied.
-_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call, Contact)
+_POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call, Contact, Note)
 _HANGING: tuple[type[Model], ...] = (
     *(Contact, Bill, Call, CallHost, Purchase, Signal, Survey),
-    *(Note, Task, Alert, AccountLabel),
+    *(Note, Task, Alert, AccountLabel, Notice),
 )
 
 
@@ -58,6 +59,8 @@ def save(stories: list[Story], cast: Cast) -> None:
         task.transition = task.transition
     for survey in _of(Survey, stories):
         survey.closing, survey.contact = survey.closing, survey.contact
+    for notice in _of(Notice, stories):
+        notice.note = notice.note
     for story in stories:
         for alert in story.rows[Alert]:
             alert.subject = f"entry:{story.entry.pk}"

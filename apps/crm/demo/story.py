@@ -25,6 +25,7 @@ from apps.crm.models import (
     Contact,
     Label,
     Note,
+    Notice,
     Purchase,
     Task,
     User,
@@ -83,6 +84,7 @@ class Story:
             self._task()
             self._marks()
             self._told()
+            self._mention()
 
     @property
     def place(self) -> tuple[Stage, datetime]:
@@ -266,9 +268,12 @@ class Story:
 
     # What hangs on the account
 
-    def _note(self, text: str, at: datetime, kind: str = Note.Kind.NOTE) -> None:
+    def _note(self, text: str, at: datetime, kind: str = Note.Kind.NOTE) -> Note:
         created_at = at + timedelta(minutes=5)
-        self._add(Note(account=self.account, kind=kind, text=text, author=self.owner, created_at=created_at))
+        note: Note = self._add(
+            Note(account=self.account, kind=kind, text=text, author=self.owner, created_at=created_at)
+        )
+        return note
 
     def _todo(self, title: str, due_on: date, at: datetime, **more: Any) -> Task:
         assignee = self.account.owner
@@ -386,6 +391,16 @@ class Story:
             now = self.cast.numbers.start_of(self.cast.today)
             for row in Told(self.account, self.scene, self.chance, self.contact, moves[-1], now).rows():
                 self._add(row)
+
+    def _mention(self) -> None:
+        """Now and then a colleague is asked something in a note, yesterday towards evening."""
+        if not self.scene.is_open or not self._often(0.06):
+            return
+        colleagues = [one for one in (*self.cast.specialists, self.cast.lead) if one != self.owner]
+        asked = self.chance.choice(colleagues)
+        evening = self.cast.numbers.start_of(self.cast.today) - timedelta(hours=7)
+        note = self._note(f"@{asked.username} {self.chance.choice(words.ASKED)}", evening)
+        self._add(Notice(user=asked, account=self.account, note=note, by=self.owner, at=note.created_at))
 
     def _alert(self) -> None:
         renewal = self.account.next_renewal_on

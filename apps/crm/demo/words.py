@@ -157,3 +157,11 @@ HAND_PICKED = (
 # What customers wrote beside their score
 THANKS = ("", "", "The call saved us a week.", "Clear and quick answers.", "Our events are in order now.")
 COMPLAINTS = ("", "We still do not know why the bill doubled.", "The answers came late, and were general.")
+# What a colleague is asked in a note, after their name.
+ASKED = (
+    "you met them last spring, do you remember whom to write to?",
+    "could you take their second call? I am away that week.",
+    "their events look doubled, have you seen this before?",
+    "they ask about a yearly plan, would you join?",
+    "have a look at their last bill, please.",
+)

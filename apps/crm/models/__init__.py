@@ -6,6 +6,7 @@ from apps.crm.models.contact import Contact
 from apps.crm.models.erasure import Erasure
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
+from apps.crm.models.notice import Notice
 from apps.crm.models.purchase import Purchase
 from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.signal import Signal
@@ -27,6 +28,7 @@ __all__ = [
     "Erasure",
     "Label",
     "Note",
+    "Notice",
     "Policy",
     "Purchase",
     "ScopeDecision",

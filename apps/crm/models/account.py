@@ -18,6 +18,7 @@ from apps.crm.models.contact import Contact
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.moving import Conflict, Movable
 from apps.crm.models.note import Note
+from apps.crm.models.notice import Notice
 from apps.crm.models.scoping import ScopedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
@@ -452,10 +453,11 @@ class Account(Movable):
         return first_outreach_due_on(self.entered_at, self.renewal_on, numbers)
 
     def add_note(self, text: str, *, by: User | None, now: datetime, kind: str = Note.Kind.NOTE) -> Note:
-        """Write down a note and return it."""
+        """Write down a note, tell whom it names, and return it."""
         with transaction.atomic():
             self.lock()
             note = Note.objects.create(account=self, text=text, author=by, kind=kind, created_at=now)
+            note.mention(by=by, now=now)
             self.recount()
         return note
 
@@ -470,7 +472,7 @@ class Account(Movable):
         cause: str = "",
         transition: StageTransition | None = None,
     ) -> Task:
-        """Add something to do by a day and return it."""
+        """Add something to do by a day, tell whom it is for, and return it."""
         with transaction.atomic():
             self.lock()
             task = Task.objects.create(
@@ -483,20 +485,34 @@ class Account(Movable):
                 cause=cause,
                 transition=transition,
             )
+            Notice.objects.tell_of_tasks([task], by=by, now=now)
             self.recount()
         return task
 
-    def edit(self, *, now: datetime, seen: datetime | None = None, **facts: Any) -> None:
-        """Change facts, such as ``owner``; ``seen`` is the ``changed_at`` the editor started from.
+    def edit(
+        self, *, now: datetime, by: User | None = None, seen: datetime | None = None, **facts: Any
+    ) -> None:
+        """Change facts, such as ``owner``, who is told; ``seen`` is the ``changed_at`` the editor started from.
 
         Raises ``Conflict`` and changes nothing when somebody else has edited the account since.
         """
         unchanged = Account.objects.filter(pk=self.pk)
         if seen is not None:
             unchanged = unchanged.filter(changed_at=seen)
-        if not unchanged.update(**facts, changed_at=now):
-            raise Conflict("Somebody else has edited this account meanwhile.")
+        with transaction.atomic():
+            given = self._is_given_to(facts.get("owner"))
+            if not unchanged.update(**facts, changed_at=now):
+                raise Conflict("Somebody else has edited this account meanwhile.")
+            if given:
+                Notice.objects.tell([Notice(user=facts["owner"], account=self, by=by, at=now)])
         self.refresh_from_db(fields=[*facts, "changed_at"])
+
+    def _is_given_to(self, owner: User | None) -> bool:
+        """Whether that is another owner than the account has; it is locked then."""
+        if owner is None:
+            return False
+        self.lock()
+        return Account.objects.filter(pk=self.pk).exclude(owner=owner).exists()
 
     def engage(self, via: Engagement, *, now: datetime) -> bool:
         """Note that the customer engaged; False when they had before. It is set once."""
@@ -520,11 +536,13 @@ class Account(Movable):
             self.edit(now=now)
         return label
 
-    def relabel(self, *, now: datetime, seen: datetime | None = None, labels: Iterable[Label]) -> None:
+    def relabel(
+        self, *, now: datetime, by: User, seen: datetime | None = None, labels: Iterable[Label]
+    ) -> None:
         """Let it wear just these labels; ``seen`` and what it raises are those of ``edit``."""
         with transaction.atomic():
             self.lock()
-            self.edit(now=now, seen=seen)
+            self.edit(now=now, by=by, seen=seen)
             self.labels.set(labels)
 
     def remove_label(self, label: Label, *, now: datetime) -> None:

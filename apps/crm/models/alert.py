@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 
+from apps.crm.models.notice import Notice
 from apps.crm.models.user import User
 from apps.crm.pipeline import STAGES, Stage
 
@@ -99,10 +100,17 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Show the snoozed ones again before their day."""
         return self.open().change(Q(snoozed_until__isnull=False), snoozed_until=None)
 
-    def assign(self, to: User | None) -> list[int]:
-        """Give the open ones to somebody or to nobody; those that are theirs already are left out."""
+    def assign(self, to: User | None, *, by: User | None, now: datetime) -> list[int]:
+        """Give the open ones to somebody, who is told, or to nobody; those that are theirs already are left out."""
         others = ~Q(assignee=to) | Q(assignee=None) if to else Q(assignee__isnull=False)
-        return self.open().change(others, assignee=to)
+        return self.open().give(others, to, by=by, now=now)
+
+    def give(self, only_if: Q, to: User | None, *, by: User | None, now: datetime) -> list[int]:
+        """Give those that are like that to somebody, and tell them."""
+        with transaction.atomic():
+            given = self.change(only_if, assignee=to)
+            Notice.objects.tell_of_alerts(Alert.objects.filter(pk__in=given), by=by, now=now)
+        return given
 
     def give_back(self, was: Mapping[int, int | None], *, seen: int | None) -> list[int]:
         """Give the open ones that are theirs whose id was ``seen`` to whom they belonged before."""
@@ -225,9 +233,9 @@ class Alert(models.Model):
         """Show it again before its day; False when it is resolved or not snoozed."""
         return self._took(self._this.wake())
 
-    def assign(self, to: User | None, *, seen: int | None) -> bool:
+    def assign(self, to: User | None, *, seen: int | None, by: User | None, now: datetime) -> bool:
         """Give it to somebody or to nobody; False when it was resolved, or is not the one's whose id was ``seen``."""
-        return self._took(self._this.open().change(Q(assignee=seen), assignee=to))
+        return self._took(self._this.open().give(Q(assignee=seen), to, by=by, now=now))
 
     def resolve(self, *, by: User | None, now: datetime, resolution: str = "") -> bool:
         """Close it with a word on what was done; False when it was resolved before."""

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
 
+from apps.crm.models.notice import Notice, mentioned
 from apps.crm.models.user import User
 
 
@@ -66,5 +67,17 @@ class Note(models.Model):
             self.account.lock()
             mine = Note.objects.filter(pk=self.pk, author=by, edited_at=seen)
             changed = mine.update(text=text, edited_at=now)
+            if changed:
+                self.text = text
+                self.mention(by=by, now=now)
         self.refresh_from_db(fields=["text", "edited_at"])
         return bool(changed)
+
+    def mention(self, *, by: User | None, now: datetime) -> None:
+        """Tell the colleagues whom the text names, each once; whom it names no more is not told of it any more."""
+        people = mentioned(self.text)
+        self.mentions.exclude(user__in=people).delete()
+        Notice.objects.tell(
+            (Notice(user_id=pk, account_id=self.account_id, note=self, by=by, at=now) for pk in people),
+            anew=False,
+        )

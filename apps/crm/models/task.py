@@ -8,6 +8,7 @@ from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
 from django.db.models import Q
 
+from apps.crm.models.notice import Notice
 from apps.crm.models.user import User
 
 
@@ -132,9 +133,16 @@ class Task(models.Model):
         """Move it to another day; False when it is done, or due on another day than was ``seen``."""
         return self._while_open(Q(due_on=seen), due_on=due_on)
 
-    def assign(self, to: User | None, *, seen: int | None) -> bool:
-        """Give it to somebody or to nobody; False when it is done, or is not the one's whose id was ``seen``."""
-        return self._while_open(Q(assignee=seen), assignee=to)
+    def assign(self, to: User | None, *, seen: int | None, by: User | None, now: datetime) -> bool:
+        """Give it to somebody, who is told, or to nobody.
+
+        False when it is done, or is not the one's whose id was ``seen``.
+        """
+        with transaction.atomic():
+            given = self._while_open(Q(assignee=seen), assignee=to)
+            if given:
+                Notice.objects.tell_of_tasks([self], by=by, now=now)
+        return given
 
     def reword(self, title: str, *, remind_on: date | None, seen: str) -> bool:
         """Say it in other words, or set its reminder; False when it is done, or its words are not those ``seen``."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -24,6 +26,7 @@ RIGHTS: dict[str, set[str]] = {
     "note": _WORKS,
     "task": _WORKS,
     "alert": _WORKS,
+    "alerts of nobody": _LEADS,
     "call": _WORKS,
     "edit": _WORKS,
     "event": _WORKS,
@@ -69,6 +72,18 @@ class UserQuerySet(models.QuerySet["User"]):
         named = rows.values_list("pk", "first_name", "last_name", "username")
         return {pk: f"{first} {last}".strip() or username for pk, first, last, username in named}
 
+    def called(self, names: Iterable[str]) -> list[int]:
+        """The ids of the active people with one of these logins or first names, in small letters.
+
+        A first name that two of them have, or that is somebody's login, means nobody.
+        """
+        people = list(self.filter(is_active=True).values_list("pk", "username", "first_name"))
+        logins = {username.lower(): pk for pk, username, _ in people}
+        firsts = Counter(first.lower() for _, _, first in people)
+        by_first = {first.lower(): pk for pk, _, first in people if firsts[first.lower()] == 1}
+        called = {name: pk for name, pk in (by_first | logins).items() if name}
+        return sorted({called[name] for name in names if name in called})
+
     def assignable(self) -> UserQuerySet:
         """The people an account, a task or an alert can be given to."""
         return self.holding(*_WORKS).order_by("first_name", "username")
@@ -87,6 +102,22 @@ class User(AbstractUser):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     looked_at = models.DateTimeField(
         null=True, blank=True, help_text="When this person last finished a pass over the daily list."
+    )
+    digest = models.BooleanField(
+        "morning mail", default=True, help_text="A mail on working mornings with what awaits this person."
+    )
+    digest_hour = models.PositiveSmallIntegerField(
+        "hour of the morning mail",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(23)],
+        help_text="By their own clock, 0 to 23; empty: the policy's hour.",
+    )
+    digested_on = models.DateField(
+        null=True, blank=True, editable=False, help_text="Their last day whose morning mail is dealt with."
+    )
+    mention_mail = models.BooleanField(
+        "mail about mentions", default=True, help_text="A mail when notes mention this person."
     )
 
     objects: ClassVar[Any] = UserManagerWithRoles()
@@ -109,9 +140,20 @@ class User(AbstractUser):
         )
         return frozenset(named) | (frozenset({ADMIN}) if self.is_superuser else frozenset())
 
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
     def today(self, now: datetime) -> date:
         """This person's day of a moment: what the days of tasks are held against."""
-        return now.astimezone(ZoneInfo(self.time_zone)).date()
+        return now.astimezone(self.zone).date()
+
+    def want(self, *, digest: bool, digest_hour: int | None, mention_mail: bool, now: datetime) -> None:
+        """Set which mail this person wants. A morning mail that is turned on comes from the next morning on."""
+        if digest and not self.digest:
+            self.digested_on = self.today(now)
+        self.digest, self.digest_hour, self.mention_mail = digest, digest_hour, mention_mail
+        self.save(update_fields=["digest", "digest_hour", "mention_mail", "digested_on"])
 
     @property
     def looked_from(self) -> datetime:

@@ -138,7 +138,7 @@ CHANGES: dict[str, Change] = {
     ),
     "assign": Change(
         GiveForm,
-        lambda alert, given, by, now: alert.assign(given["assignee"], seen=given["seen"]),
+        lambda alert, given, by, now: alert.assign(given["assignee"], seen=given["seen"], by=by, now=now),
         lambda alert, today: f"{_called(alert)} is {_whose(alert.assignee)} now.",
         _given,
         lambda given: (
@@ -180,7 +180,7 @@ MANY: dict[str, ChangeOfMany] = {
     ),
     "assign": ChangeOfMany(
         GiveForm,
-        lambda alerts, given, by, now: alerts.assign(given["assignee"]),
+        lambda alerts, given, by, now: alerts.assign(given["assignee"], by=by, now=now),
         lambda given, today: f"{_whose(given['assignee'])} now",
         lambda given, was: (
             "give-back",

@@ -120,7 +120,7 @@ def _edit(request: SignedIn, account: Account, how: Edit) -> HttpResponse:
     facts = dict(form.cleaned_data)
     seen, before = facts.pop("seen"), how.sent(account)
     try:
-        how.save(account, now=now, seen=seen, **facts, **how.stamps(request.user, now))
+        how.save(account, now=now, by=request.user, seen=seen, **facts, **how.stamps(request.user, now))
     except MoveError:
         account.refresh_from_db()
         theirs = how.says({field: getattr(account, field) for field in facts})

@@ -83,7 +83,7 @@ CHANGES: dict[str, Change] = {
     ),
     "assign": Change(
         GiveForm,
-        lambda task, given, by, now: task.assign(given["assignee"], seen=given["seen"]),
+        lambda task, given, by, now: task.assign(given["assignee"], seen=given["seen"], by=by, now=now),
         lambda task, today: (
             f"{_called(task)} is {f'{task.assignee}’s' if task.assignee else 'nobody’s'} now."
         ),
