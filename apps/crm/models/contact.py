@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Case, Q, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Greatest, Lower
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -19,6 +19,11 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             default=Value(2),
         )
         return self.order_by(rank, "pk")
+
+    def bounce(self, email: str, *, now: datetime) -> None:
+        """Keep that mail to a person came back for good, at whatever account they are; it never goes back in time."""
+        known = Greatest(Coalesce("bounced_at", Value(now)), Value(now))
+        self.filter(email=email).update(bounced_at=known)
 
     def unsubscribe(self, email: str, *, now: datetime) -> None:
         """Keep automatic mail from a person, at whatever account they are."""
