@@ -80,7 +80,9 @@ def letter(
     if "Return-Path" in message and not returned:
         returned = ""
     pairs = [*extra, *((name, str(value).replace("\r\n", "")) for name, value in message.raw_items())]
-    parts = [part for part in message.walk() if part is not message and not part.is_multipart()]
+    parts = [
+        part for part in message.walk() if part.get_content_maintype() != "multipart" and part is not message
+    ]
     held: list[tuple[str, Any]] = [
         (str(part["Content-Type"]), part.get_payload(decode=True) or b"") for part in parts
     ]
