@@ -94,7 +94,7 @@ class Letter:
         return cls(
             tuple((str(name).lower(), _unfolded(value)) for name, value in headers),
             tuple(parts),
-            envelope_from,
+            None if envelope_from is None else envelope_from.strip("<> "),
             tuple(parseaddr(address)[1].lower() for address in envelope_to),
         )
 
@@ -191,7 +191,7 @@ def _says_automatic(letter: Letter) -> bool:
 
 
 def _came_back(letter: Letter) -> bool:
-    null = letter.envelope_from is not None and not letter.envelope_from.strip("<> ")
+    null = letter.envelope_from is not None and not letter.envelope_from
     return null or letter.first("return-path").replace(" ", "") == "<>"
 
 
