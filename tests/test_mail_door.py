@@ -435,7 +435,7 @@ def test_a_hostile_letter_is_kept_quickly_and_fails_nothing(name: str, sam: Any)
     fields = {"recipient": mail.LOG, "sender": "x@y.example", **mail.token()}
     body, headers = mail.form(fields | {"body-mime": raw.decode(errors="surrogateescape")})
     assert told("mailgun", (body, headers)).state in ("failed", "unmatched", "ignored")
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 15
 
 
 def test_a_deeply_nested_letter_is_kept_and_fails_nothing() -> None:
