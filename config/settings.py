@@ -268,6 +268,9 @@ CALENDLY_EVENT_TYPES = env.dict("CALENDLY_EVENT_TYPES", default={})
 SHOPIFY_WEBHOOK_SECRETS = env.list("SHOPIFY_WEBHOOK_SECRETS", default=[])
 SHOPIFY_CONSULTATION_SKUS = env.list("SHOPIFY_CONSULTATION_SKUS", default=[])
 INGEST_WEBHOOK_SECRETS = env.list("INGEST_WEBHOOK_SECRETS", default=[])
+MAIL_WEBHOOK_SECRETS = env.list("MAIL_WEBHOOK_SECRETS", default=[])
+# Specialists put it in BCC; whatever mail of theirs is handed to it counts as an outreach.
+MAIL_LOG_ADDRESS = env.str("MAIL_LOG_ADDRESS", default="").strip().lower()
 
 # What a browser is told
 

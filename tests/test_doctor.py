@@ -150,3 +150,15 @@ def test_a_playbook_that_has_stood_still_is_bad_and_a_paused_one_is_not():
 
 def test_the_clocks_agree():
     assert bad(doctor.clock) == []
+
+
+def test_a_log_address_without_secrets_a_short_secret_and_a_colleagues_address_are_bad(settings):
+    settings.MAIL_WEBHOOK_SECRETS, settings.MAIL_LOG_ADDRESS = [], ""
+    assert bad(doctor.mail_door) == []
+    settings.MAIL_LOG_ADDRESS = "log@in.onramp.example"
+    assert bad(doctor.mail_door) == ["MAIL_LOG_ADDRESS is set, but not MAIL_WEBHOOK_SECRETS"]
+    settings.MAIL_WEBHOOK_SECRETS = ["short"]
+    assert bad(doctor.mail_door) == ["secrets are shorter than 16 characters"]
+    settings.MAIL_WEBHOOK_SECRETS = ["hooks:a-long-secret-of-ours"]
+    user("specialist", email="Log@in.onramp.example")
+    assert bad(doctor.mail_door) == ["log@in.onramp.example is a colleague's address"]

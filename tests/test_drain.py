@@ -16,6 +16,7 @@ from apps.intake import drain, facts
 from apps.intake.doors import calendly, stripe
 from apps.intake.events import TRIES
 from apps.intake.linking import link
+from apps.intake.matching import NotFound, accounts_of
 from apps.intake.models import Event
 from tests.factories import NOW, account, user
 
@@ -175,6 +176,29 @@ def test_a_call_ends_the_same_in_whatever_order_its_events_come(settings: Any) -
     assert ends == {(Stage.CALL_BOOKED, "call", (("canceled", "intro"), ("booked", "intro")), 0)}
 
 
+def no_show(of: Account, type: str, at: int, uri: str | None) -> dict[str, Any]:
+    marked = {"uri": uri, "created_at": NOW.isoformat()} if uri else None
+    return invitee(f"invitee_no_show.{type}", of, "inv", at, no_show=marked)
+
+
+def test_a_no_show_taken_back_and_marked_again_is_another_event() -> None:
+    made = customer(Stage.CALL_BOOKED)
+    told("calendly", "invitee.created", invitee("invitee.created", made, "inv", 0))
+    life = [
+        no_show(made, "created", 1, "no_shows/1"),
+        no_show(made, "deleted", 2, None),
+        no_show(made, "created", 3, "no_shows/2"),
+        no_show(made, "deleted", 4, None),
+        no_show(made, "created", 5, "no_shows/3"),
+    ]
+    names = [calendly.identify({}, body)[0] for body in life]
+    assert (len(set(names)), names) == (5, [calendly.identify({}, body)[0] for body in life])
+    for body in reversed(life):
+        told("calendly", body["event"], body)
+    drain.apply_due(now=NOW)
+    assert made.calls.get().status == "no_show"
+
+
 def test_calendly_knows_an_event_by_invitee_type_and_reschedule() -> None:
     body = {"event": "invitee.canceled", "payload": {"uri": "u", "rescheduled": True}}
     assert calendly.identify({}, body) == ("u:invitee.canceled:rescheduled", "invitee.canceled")
@@ -265,6 +289,27 @@ def test_outreach_and_reply_lead_to_3a_in_either_order(late: bool) -> None:
 def test_mail_of_no_specialist_is_no_outreach() -> None:
     made = customer(Stage.NEW)
     assert (one(wrote(made, user("lead").email)).state, stage(made)) == ("ignored", Stage.NEW)
+
+
+def test_outreach_counts_for_the_account_of_every_recipient() -> None:
+    first, second, third = customer(Stage.NEW), account(Stage.NEW, domain="two.example"), customer(Stage.NEW)
+    sender, colleague = user("specialist").email, user("lead").email
+    account(Stage.NEW, domain="onramp.example")
+    to = [colleague, address(first), "a@two.example", "b@two.example", "who@nowhere.example"]
+    event = one(wrote(first, sender, to=to))
+    assert (event.state, event.account) == ("done", first)
+    assert [stage(of) for of in (first, second, third)] == [Stage.INITIATED, Stage.INITIATED, Stage.NEW]
+    assert [of.version for of in (first, second)] == [2, 2]
+    assert Account.objects.exclude(last_outreach_at=None).count() == 2
+
+
+def test_outreach_asks_as_much_for_one_recipient_as_for_a_hundred(
+    django_assert_num_queries: Any,
+) -> None:
+    customer(Stage.NEW)
+    for recipients in (1, 100):
+        with django_assert_num_queries(2), pytest.raises(NotFound):
+            accounts_of([f"person{number}@else.example" for number in range(recipients)])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from django.db import connection, transaction
 from apps.crm.fields import Unreadable
 from apps.crm.models import Account
 from apps.intake.doors import DOORS
-from apps.intake.doors.reading import read_body
 from apps.intake.events import TRIES
 from apps.intake.facts import Context, Fact, Ignored
 from apps.intake.matching import NotFound
@@ -36,14 +35,13 @@ def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> i
     """
     tried = 0
     while batch := list(Event.objects.due(now).select_related("account")[:BATCH]):
-        touched = set()
+        touched: set[int] = set()
         for event in batch:
             if enough():
                 break
             if event.claim(now=now):
                 tried += 1
-                if account := apply(event, now=now):
-                    touched.add(account)
+                touched |= apply(event, now=now)
         if touched:
             run([*PLAYBOOKS], now=now, of=touched)
         if enough():
@@ -51,11 +49,11 @@ def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> i
     return tried
 
 
-def apply(event: Event, *, now: datetime) -> int | None:
-    """Apply one event that was claimed; the id of the account it changed, if it did. Never raises for the event."""
+def apply(event: Event, *, now: datetime) -> set[int]:
+    """Apply one event that was claimed; the ids of the accounts it changed. Never raises for the event."""
     if event.tries > TRIES:
         event.settle(Event.State.GIVEN_UP, "The worker died each time it was tried.", now=now)
-        return None
+        return set()
     try:
         with transaction.atomic():
             return _apply(event, now)
@@ -72,30 +70,43 @@ def apply(event: Event, *, now: datetime) -> int | None:
             raise
         log.warning("event_failed", kept=event.pk, tries=event.tries, exc_info=error)
         event.fail(f"{type(error).__name__}: {error}"[:500].replace("\x00", ""), now=now)
-    return None
+    return set()
 
 
 def facts_of(event: Event) -> list[Fact]:
     """What an event says. Raises ``Unreadable`` or ``Ignored``."""
     if not event.body:
-        raise Unreadable("The body is empty.")
-    return DOORS[event.provider].read(event.type, read_body(bytes(event.body)), event.received_at)
+        raise (
+            Ignored("It is too old: its body was blanked.")
+            if event.done_at
+            else Unreadable("The body is empty.")
+        )
+    door = DOORS[event.provider]
+    return door.read(event.type, door.parse(bytes(event.body)), event.received_at)
 
 
-def _apply(event: Event, now: datetime) -> int | None:
+def _apply(event: Event, now: datetime) -> set[int]:
     context = Context(f"{event.provider}:{event.external_id}"[:300], f"event:{event.pk}", now)
-    said, account = [], None
+    said: dict[Account, list[str]] = {}
     for fact in facts_of(event):
-        found = event.account or fact.account(context)
-        found.lock()
-        account = Account.objects.get(pk=found.pk)
-        said.append(fact.apply(account, context))
-        if answered := list(fact.answers(account)):
-            _hold(*answered)
-            Event.objects.waiting_for(*answered).again(now=now)
-    if not event.settle(Event.State.DONE, " ".join(filter(None, said)), now=now, account=account, subject=""):
+        for found in [event.account] if event.account else fact.accounts(context):
+            found.lock()
+            account = Account.objects.get(pk=found.pk)
+            said.setdefault(account, []).append(fact.apply(account, context))
+            if answered := list(fact.answers(account)):
+                _hold(*answered)
+                Event.objects.waiting_for(*answered).again(now=now)
+    if not said:
+        raise Ignored("It is about nobody who is known here.")
+    if not event.settle(Event.State.DONE, _sentence(said), now=now, account=next(iter(said)), subject=""):
         raise _Taken
-    return account.pk if account else None
+    return {account.pk for account in said}
+
+
+def _sentence(said: dict[Account, list[str]]) -> str:
+    """What was done, account by account where it was done to several."""
+    lines = {account: " ".join(filter(None, sentences)) for account, sentences in said.items()}
+    return " ".join(line if len(lines) == 1 else f"{account.name}: {line}" for account, line in lines.items())
 
 
 def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
@@ -105,7 +116,7 @@ def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
         context = Context("", "", now)
         try:
             for fact in facts_of(event):
-                fact.account(context)
+                fact.accounts(context)
         except NotFound as still:
             event.settle(still.state, still.sentence, now=now, subject=still.subject[:400])
         else:

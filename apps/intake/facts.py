@@ -7,11 +7,15 @@ failure; the sentence is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
 
 from apps.crm.models import Account, Bill, Call, Policy, Purchase, Signal, User
 from apps.crm.models.bill import ReportedBill
@@ -19,7 +23,8 @@ from apps.crm.models.call import Told as CallTold
 from apps.crm.models.moving import MoveError
 from apps.crm.pipeline import Engagement, Stage
 from apps.crm.reporting import BadRows, report_accounts
-from apps.intake.matching import NotFound, Who
+from apps.intake.matching import NotFound, Who, accounts_of
+from apps.outbox.models import Message
 
 # A customer who answers within this of being closed as "no engagement" has engaged after all.
 LATE_REPLY = timedelta(days=14)
@@ -43,8 +48,8 @@ class Context:
 
 
 class Fact(Protocol):
-    def account(self, context: Context) -> Account:
-        """The account it is about. Raises ``NotFound``."""
+    def accounts(self, context: Context) -> Sequence[Account]:
+        """The accounts it is about, mostly one, in the order of their ids. Raises ``NotFound``."""
 
     def apply(self, account: Account, context: Context) -> str:
         """Do what follows, and say it in a sentence; the account is locked and fresh."""
@@ -85,8 +90,8 @@ class _About:
 
     who: Who
 
-    def account(self, context: Context) -> Account:
-        return self.who.account()
+    def accounts(self, context: Context) -> Sequence[Account]:
+        return [self.who.account()]
 
     def answers(self, account: Account) -> Iterable[str]:
         return ()
@@ -99,13 +104,12 @@ class AccountReported:
     row: Mapping[str, Any]
     source: str
 
-    def account(self, context: Context) -> Account:
+    def accounts(self, context: Context) -> Sequence[Account]:
         try:
             report_accounts([(0, self.row)], source=self.source, now=context.now)
         except BadRows as bad:
             raise Ignored(f"{bad.problems[0].field} {bad.problems[0].sentence}") from None
-        found: Account = Account.objects.get(external_id=self.row["external_id"])
-        return found
+        return [Account.objects.get(external_id=self.row["external_id"])]
 
     def apply(self, account: Account, context: Context) -> str:
         return "The account’s facts were kept."
@@ -167,13 +171,13 @@ class CallFact(_About):
         "came": "The no-show was taken back.",
     }
 
-    def account(self, context: Context) -> Account:
+    def accounts(self, context: Context) -> Sequence[Account]:
         known = Account.objects.filter(calls__external_id=self.told.external_id).first()
         if known is not None:
-            return known
+            return [known]
         if not self.told.starts_at:
             raise NotFound(f"call:{self.told.external_id}", "The call it speaks of is not known yet.")
-        return self.who.account()
+        return [self.who.account()]
 
     def apply(self, account: Account, context: Context) -> str:
         call, made = Call.objects.report(
@@ -218,9 +222,9 @@ class Bought(_About):
     currency: str
     at: datetime
 
-    def account(self, context: Context) -> Account:
+    def accounts(self, context: Context) -> Sequence[Account]:
         known = Account.objects.filter(purchases__external_id=self.order_id).first()
-        return known or self.who.account()
+        return [known or self.who.account()]
 
     def apply(self, account: Account, context: Context) -> str:
         _, new = Purchase.objects.get_or_create(
@@ -250,11 +254,11 @@ class Refunded:
     order_id: str
     at: datetime
 
-    def account(self, context: Context) -> Account:
+    def accounts(self, context: Context) -> Sequence[Account]:
         found = Account.objects.filter(purchases__external_id=self.order_id).first()
         if found is None:
             raise NotFound(f"order:{self.order_id}", "The order it speaks of is not known yet.")
-        return found
+        return [found]
 
     def apply(self, account: Account, context: Context) -> str:
         kept = account.purchases.filter(refunded_at__isnull=True)
@@ -312,16 +316,29 @@ class Referred(_About):
 
 
 @dataclass(frozen=True)
-class Outbound(_About):
-    """A colleague wrote to a contact. ``who`` is the recipient."""
+class Outbound:
+    """A colleague wrote to people at one account or more, or to the account that is named."""
 
+    to: tuple[str, ...]
     sender: str
     at: datetime
     starts: bool
+    external_id: str = ""
 
-    def apply(self, account: Account, context: Context) -> str:
+    def accounts(self, context: Context) -> Sequence[Account]:
         if not User.objects.sender_group().filter(email__iexact=self.sender).exists():
             raise Ignored(f"{self.sender} is not a specialist, so it is no outreach.")
+        if self.external_id:
+            return [Who(external_id=self.external_id).account()]
+        ours = User.objects.with_addresses(self.to)
+        others = [
+            address for address in self.to if address not in ours and address != settings.MAIL_LOG_ADDRESS
+        ]
+        if not others:
+            raise Ignored("It went to colleagues alone, so it is no outreach.")
+        return accounts_of(others)
+
+    def apply(self, account: Account, context: Context) -> str:
         account.heard("last_outreach_at", self.at)
         if not (self.starts and account.stage == Stage.NEW):
             return "The outreach was noted."
@@ -331,6 +348,9 @@ class Outbound(_About):
             said = _sentence(said, _moved(account, Stage.ENGAGED_EMAIL, context))
         return said
 
+    def answers(self, account: Account) -> Iterable[str]:
+        return ()
+
 
 @dataclass(frozen=True)
 class Inbound(_About):
@@ -338,7 +358,45 @@ class Inbound(_About):
 
     at: datetime
 
+    def accounts(self, context: Context) -> Sequence[Account]:
+        if User.objects.with_addresses([self.who.email]):
+            raise Ignored(f"{self.who.email} is a colleague, so it is no reply.")
+        return super().accounts(context)
+
     def apply(self, account: Account, context: Context) -> str:
         account.heard("last_reply_at", self.at)
         said = _engaged(account, "email", context, {Stage.INITIATED: Stage.ENGAGED_EMAIL})
         return _sentence("The reply was noted.", said)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Mail to a person came back for good, or they want no more. ``reference`` is our outbox's, where it was ours."""
+
+    what: Literal["bounced", "unsubscribed"]
+    email: str
+    at: datetime
+    reference: UUID | None = None
+
+    _SAYS: ClassVar[Mapping[str, str]] = {
+        "bounced": "Mail to {} came back for good.",
+        "unsubscribed": "{} wants no more automatic mail.",
+    }
+
+    def accounts(self, context: Context) -> Sequence[Account]:
+        theirs = Q(contacts__email=self.email)
+        if self.reference:
+            theirs |= Q(messages__reference=self.reference)
+        return list(Account.objects.filter(theirs).distinct().order_by("pk"))
+
+    def apply(self, account: Account, context: Context) -> str:
+        contacts = account.contacts.all()
+        keep = {"bounced": contacts.bounce, "unsubscribed": contacts.unsubscribe}[self.what]
+        keep(self.email, now=self.at)
+        said = self._SAYS[self.what].format(self.email)
+        if self.reference:
+            Message.objects.sent().filter(reference=self.reference, account=account).update(because=said)
+        return said
+
+    def answers(self, account: Account) -> Iterable[str]:
+        return ()

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_POST
 
 from apps.crm.fields import Unreadable
 from apps.intake.doors import DOORS, Door
-from apps.intake.doors.reading import read_body
 from apps.intake.jobs import ring
 from apps.intake.models import Event
 
@@ -50,6 +49,6 @@ def hook(request: HttpRequest, provider: str) -> JsonResponse:
 def _identified(door: Door, request: HttpRequest, body: bytes) -> tuple[str, str]:
     """The event's own id and type; what holds no usable id goes by the digest of its body."""
     try:
-        return door.identify(request.headers, read_body(body))
+        return door.identify(request.headers, door.parse(body))
     except Unreadable:
         return f"sha256:{hashlib.sha256(body).hexdigest()}", ""

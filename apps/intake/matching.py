@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,3 +63,32 @@ class Who:
             domain = self.email.rpartition("@")[2]
             if domain not in MAILBOXES:
                 yield f"the domain {domain}", Account.objects.filter(domain=domain)
+
+
+def accounts_of(addresses: Sequence[str]) -> list[Account]:
+    """The accounts of these addresses, each once, in the order of their ids; two queries, however many they are.
+
+    An address nobody knows, or more than one account has, is left out where another one leads to an account. Raises
+    ``NotFound``, or ``Ambiguous``, where none does.
+    """
+    meant: defaultdict[str, set[int]] = defaultdict(set)
+    rows = Account.objects.filter(contacts__email__in=addresses).values_list("contacts__email", "pk")
+    for address, pk in rows:
+        meant[address].add(pk)
+    domains = {
+        address: domain
+        for address in addresses
+        if address not in meant and (domain := address.rpartition("@")[2]) not in MAILBOXES
+    }
+    at_domain: defaultdict[str, set[int]] = defaultdict(set)
+    for domain, pk in Account.objects.filter(domain__in={*domains.values()}).values_list("domain", "pk"):
+        at_domain[domain].add(pk)
+    meant |= {address: at_domain[domain] for address, domain in domains.items() if domain in at_domain}
+    found = {pk for several in meant.values() if len(several) == 1 for pk in several}
+    if found:
+        return list(Account.objects.filter(pk__in=found).order_by("pk"))
+    if meant:
+        address = min(meant)
+        raise Ambiguous(f"email:{address}", f"More than one account has {address}.")
+    others = f" and {len(addresses) - 1} others" if len(addresses) > 1 else ""
+    raise NotFound(f"email:{addresses[0]}", f"No account is known for {addresses[0]}{others}.")

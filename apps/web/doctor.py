@@ -25,6 +25,7 @@ from config.celery import redis_client
 
 LOWEST_POSTGRES = 15
 CLOCK_SECONDS = 2
+SHORTEST_SECRET = 16
 # Beat ticks every minute; three that were missed are no accident.
 LONGEST_TICK = 180
 # A sweep comes every few seconds; what is not well is tried again within minutes.
@@ -105,6 +106,24 @@ def secrets() -> Iterator[tuple[bool, str]]:
         yield not known, f"{known} demo logins, whose password everybody knows"
 
 
+def mail_door() -> Iterator[tuple[bool, str]]:
+    log, secrets_set = settings.MAIL_LOG_ADDRESS, settings.MAIL_WEBHOOK_SECRETS
+    if not (log or secrets_set):
+        yield True, "closed: MAIL_WEBHOOK_SECRETS is not set"
+        return
+    yield (
+        bool(secrets_set),
+        "open" if secrets_set else "MAIL_LOG_ADDRESS is set, but not MAIL_WEBHOOK_SECRETS",
+    )
+    long_enough = all(len(secret) >= SHORTEST_SECRET for secret in secrets_set)
+    yield long_enough, f"secrets {'have' if long_enough else 'are shorter than'} {SHORTEST_SECRET} characters"
+    if not log:
+        yield True, "MAIL_LOG_ADDRESS is not set: no outreach comes in by BCC"
+        return
+    clash = User.objects.with_addresses([log])
+    yield not clash, f"{log} is a colleague's address" if clash else f"outreach is logged at {log}"
+
+
 def heartbeats() -> Iterator[tuple[bool, str]]:
     heard = health.heartbeats()
     for name in ("worker", "beat"):
@@ -164,6 +183,7 @@ CHECKS: dict[str, Callable[[], Iterator[tuple[bool, str]]]] = {
     "database": database,
     "broker": broker,
     "secrets": secrets,
+    "mail door": mail_door,
     "alive": heartbeats,
     "backlog": backlog,
     "outbox": outbox,

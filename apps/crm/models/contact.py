@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Case, Exists, OuterRef, Q, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Greatest, Lower
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -24,6 +24,11 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         """Whom automatic mail may reach: nowhere did they say no, nor did mail to them come back."""
         never = Q(do_not_contact=True) | Q(bounced_at__isnull=False) | Q(unsubscribed_at__isnull=False)
         return self.filter(~Exists(Contact.objects.filter(never, email=OuterRef("email"))))
+
+    def bounce(self, email: str, *, now: datetime) -> None:
+        """Keep that mail to a person came back for good, at whatever account they are; it never goes back in time."""
+        known = Greatest(Coalesce("bounced_at", Value(now)), Value(now))
+        self.filter(email=email).update(bounced_at=known)
 
     def unsubscribe(self, email: str, *, now: datetime) -> None:
         """Keep automatic mail from a person, at whatever account they are."""

@@ -66,6 +66,11 @@ class UserQuerySet(models.QuerySet["User"]):
         """The people whose mail counts as an outreach: the specialists."""
         return self.holding(SPECIALIST)
 
+    def with_addresses(self, addresses: Iterable[str]) -> set[str]:
+        """Those of these addresses, in lower case, that are a colleague's, also of one who left."""
+        known = self.annotate(address=models.functions.Lower("email"))
+        return set(known.filter(address__in=[*addresses]).values_list("address", flat=True))
+
     def names(self) -> dict[int, str]:
         """Id to the name shown, in the order of the names."""
         rows = self.order_by("first_name", "last_name", "username")

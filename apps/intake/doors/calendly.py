@@ -31,7 +31,15 @@ TYPES = tuple(_SAYS)
 def identify(headers: Mapping[str, str], body: Mapping[str, Any]) -> tuple[str, str]:
     type = need(body, "event", text(120))
     rescheduled = ":rescheduled" if maybe(body, "payload.rescheduled", boolean) else ""
-    return f"{need(body, 'payload.uri', _uri)}:{type}{rescheduled}", type
+    return f"{need(body, 'payload.uri', _uri)}:{type}{rescheduled}{_which(type, body)}", type
+
+
+def _which(type: str, body: Mapping[str, Any]) -> str:
+    """Which no-show of several it speaks of: one may be marked, taken back and marked again for one invitee."""
+    if not type.startswith("invitee_no_show."):
+        return ""
+    named = maybe(body, "payload.no_show.uri", _uri) or maybe(body, "created_at", text(40))
+    return f":{named}" if named else ""
 
 
 def read(type: str, body: Mapping[str, Any], now: datetime) -> list[Fact]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -12,6 +11,7 @@ from apps.crm.fields import Unreadable, boolean, choice, email, moment, money, r
 from apps.crm.models import Call, Signal
 from apps.crm.models.call import Told, What
 from apps.intake.doors import signatures
+from apps.intake.doors.letters import MOST_RECIPIENTS, of_a_machine
 from apps.intake.doors.reading import at, currency, maybe, need
 from apps.intake.facts import (
     AccountReported,
@@ -30,13 +30,6 @@ from apps.intake.matching import Who
 verify = signatures.standard
 _id = text(200)
 _words = text(2000, typed=True)
-# What a machine or a calendar writes in a subject. It is no reply of a person.
-_AUTOMATIC = re.compile(
-    r"\s*(re:\s*)?(automatic reply|auto[- ]?reply|autoreply|out of (the )?office|abwesenheit|accepted|declined"
-    r"|tentative|tentatively accepted|undeliverable|undelivered mail|delivery status notification|mail delivery)\b",
-    re.IGNORECASE,
-)
-_MACHINES = ("mailer-daemon@", "postmaster@", "no-reply@", "noreply@")
 
 
 def identify(headers: Mapping[str, str], body: Mapping[str, Any]) -> tuple[str, str]:
@@ -66,13 +59,14 @@ def _account(data: Mapping[str, Any], now: datetime) -> list[Fact]:
 
 def _outbound(data: Mapping[str, Any], now: datetime) -> list[Fact]:
     to = at(data, "to")
-    if not isinstance(to, list) or not 0 < len(to) <= 100:
+    if not isinstance(to, list) or not 0 < len(to) <= MOST_RECIPIENTS:
         raise Unreadable("“to” is not a list of addresses.")
     starts = maybe(data, "starts", boolean)
     reply = maybe(data, "in_reply_to", text(1000))
     return [
         Outbound(
-            _who(data, email(to[0])),
+            tuple(dict.fromkeys(email(address) for address in to)),
+            external_id=maybe(data, "account", _id) or "",
             sender=need(data, "from", email),
             at=need(data, "at", moment),
             starts=not reply if starts is None else starts,
@@ -83,7 +77,7 @@ def _outbound(data: Mapping[str, Any], now: datetime) -> list[Fact]:
 def _inbound(data: Mapping[str, Any], now: datetime) -> list[Fact]:
     sender = need(data, "from", email)
     automatic = str(at(data, "auto_submitted") or "no").lower() not in ("no", "false")
-    if automatic or sender.startswith(_MACHINES) or _AUTOMATIC.match(maybe(data, "subject", _words) or ""):
+    if automatic or of_a_machine(sender, maybe(data, "subject", _words) or ""):
         raise Ignored("A machine wrote it, so it is no reply.")
     return [Inbound(_who(data, sender), need(data, "at", moment))]
 

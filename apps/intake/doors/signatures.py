@@ -73,3 +73,26 @@ def standard_key(secret: str) -> bytes:
         return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def plain(
+    header: str, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime
+) -> bool:
+    """MailerSend's: hex over the body alone; it says no time."""
+    return _any_equal([_header(headers, header)], [_hmac(secret.encode(), body).hex() for secret in secrets])
+
+
+def token(seconds: str, name: str, given: str, secrets: Sequence[str], now: datetime) -> bool:
+    """Mailgun's: hex over a time and a token. It does not reach the body, so its time alone limits its use."""
+    if not (_fresh(seconds, now) and name.isascii() and given.isascii()):
+        return False
+    return _any_equal(
+        [given], [_hmac(secret.encode(), seconds.encode(), name.encode()).hex() for secret in secrets]
+    )
+
+
+def basic(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> bool:
+    """HTTP's own ``user:password``, of services that sign nothing."""
+    scheme, _, given = _header(headers, "Authorization").partition(" ")
+    right = [base64.b64encode(secret.encode()).decode() for secret in secrets]
+    return scheme.lower() == "basic" and _any_equal([given.strip()], right)
