@@ -25,10 +25,10 @@ from apps.crm.models import (
 from apps.crm.models.user import ADMIN, LEAD, ROLES
 from apps.crm.pipeline import Stage
 from apps.crm.reporting import report_accounts
-from apps.intake.drain import link
 from apps.intake.erasure import MARK, NotErased, erase_account, erase_person
 from apps.intake.events import Event
 from apps.intake.imports import Import
+from apps.intake.linking import link
 from apps.intake.tokens import ApiToken, IdempotentAnswer
 from apps.outbox.models import Message
 from apps.playbooks.models import Act, Run
@@ -218,7 +218,7 @@ def test_an_erased_person_does_not_come_back_with_a_report_or_a_link():
     assert new.created == 1
     Event.objects.keep(provider="ingest", external_id="e", type="t", body=b"{}", now=NOW)
     Event.objects.update(subject=f"email:{EMAIL}", state="unmatched", due_at=None)
-    link(Event.objects.get(), of, now=NOW)
+    link(Event.objects.get(), of, by=user("lead"), now=NOW)
     assert [*Contact.objects.values_list("email", flat=True)] == [OTHERS[2]]
 
 

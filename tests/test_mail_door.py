@@ -18,6 +18,7 @@ from apps.crm.models import Account, Contact
 from apps.crm.pipeline import Stage
 from apps.intake import drain
 from apps.intake.doors import DOORS
+from apps.intake.linking import link
 from apps.intake.models import Event
 from apps.outbox.models import Message
 from tests import mail
@@ -238,7 +239,7 @@ def test_a_stranger_and_somebody_of_two_accounts_wait_for_a_person() -> None:
     event = told("mailjet", mail.letter("mailjet", mail.sample("people/reply")))
     assert (event.state, event.subject) == ("unmatched", "email:zoe@acme.example")
     first, second = customer(), customer()
-    assert drain.link(event, first, now=LATER) == 1
+    assert link(event, first, by=user("specialist"), now=LATER) == 1
     drain.apply_due(now=LATER)
     assert (heard(first)[0], heard(second)[0]) == (Stage.ENGAGED_EMAIL, Stage.INITIATED)
     again = mail.letter("mailjet", mail.sample("people/reply"), to="other@in.mail.example")

@@ -51,9 +51,9 @@ class CallQuerySet(models.QuerySet["Call"]):
         """
         facts = {"starts_at": told.starts_at, "ends_at": told.ends_at, "kind": told.kind}
         facts["contact_email"] = told.contact_email
-        call = self.filter(external_id=told.external_id).first()
-        known = call is not None
-        call = call or self.create(external_id=told.external_id, account=account, **facts)
+        found = self.filter(external_id=told.external_id).first()
+        known = found is not None
+        call: Call = found or self.create(external_id=told.external_id, account=account, **facts)
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
             marked = call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
