@@ -364,8 +364,8 @@ def test_a_mailing_and_a_letter_to_nobody_are_no_outreach(sam: Any) -> None:
     made = customer(Stage.NEW)
     before = heard(made)
     many = ("zoe@acme.example", *(f"person{number}@acme.example" for number in range(100)))
-    assert logged("mailgun", to_all(*many)).state == "failed"
-    assert logged("mailersend", to_all("undisclosed-recipients:;")).state == "failed"
+    assert logged("mailgun", to_all(*many)).state == "ignored"
+    assert logged("mailersend", to_all("undisclosed-recipients:;")).state == "ignored"
     assert logged("mailjet", to_all("lee@onramp.example")).state == "ignored"
     assert heard(made) == before
 

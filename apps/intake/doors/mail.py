@@ -15,7 +15,7 @@ from django.conf import settings
 from apps.crm.fields import YEARS, Unreadable
 from apps.crm.fields import email as read_email
 from apps.intake.doors import signatures
-from apps.intake.doors.letters import Letter, domain_of
+from apps.intake.doors.letters import MOST_RECIPIENTS, Letter, domain_of
 from apps.intake.doors.mailers import MAILERS, Post
 from apps.intake.doors.reading import at
 from apps.intake.facts import Delivery, Fact, Ignored, Inbound, Outbound
@@ -88,6 +88,8 @@ def _letter(mailer: str, post: Post, now: datetime) -> list[Fact]:
         return [Inbound(Who(email=sender), written)]
     if MAILERS[mailer].vouches(letter, post, domain_of(sender)) is False:
         raise Ignored(f"It says that it is from {sender}, and neither SPF nor DKIM says so.")
+    if not 0 < len(letter.recipients) <= MOST_RECIPIENTS:
+        raise Ignored(f"It names nobody in To and Cc, or more than {MOST_RECIPIENTS}: that is no outreach.")
     return [Outbound(letter.recipients, sender=sender, at=written, starts=not letter.is_answer)]
 
 
