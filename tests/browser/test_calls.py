@@ -142,6 +142,7 @@ def test_the_first_button_mends_and_undo_brings_the_line_back(hygiene, axe):
     expect(line(hygiene, "Amber")).to_have_count(0)
     expect(line(hygiene, "Birch").locator("a.name")).to_be_focused()
     assert Account.objects.get(name="Amber").stage == Stage.ONBOARDED_ENGAGED
+    expect(hygiene.locator(".toast [data-undo]")).to_be_visible()
     hygiene.keyboard.press("z")
     expect(line(hygiene, "Amber")).to_have_count(1)
 

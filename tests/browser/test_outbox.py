@@ -25,6 +25,8 @@ def test_the_outbox_is_accessible_and_a_mail_is_shown_without_acting(page, login
         [Message.slack("s", kind="test", subject="Payment failed", now=NOW, account_id=account().pk)]
     )
     Gate.objects.turn(SLACK, shut=True, by=None, now=NOW, because="Slack answered 404.")
+    # What the mail tries is what the browser may complain of, and all of it.
+    page.excused += ["evil.example", "sandboxed"]
     login(page, user("lead"))
     page.goto("/outbox/")
     axe(page)
@@ -36,6 +38,3 @@ def test_the_outbox_is_accessible_and_a_mail_is_shown_without_acting(page, login
     page.frame_locator("iframe").get_by_text("Hello Ann").wait_for()
     assert page.title() == "Hello · Onramp"
     axe(page)
-    # What the mail tried is what the browser complains of, and all of it.
-    assert all("evil.example" in said or "sandboxed" in said for said in page.complaints)
-    page.complaints.clear()
