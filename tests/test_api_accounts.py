@@ -1,8 +1,11 @@
 """The REST API: accounts as they are shown, listed and reported."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apps.crm.models import Account, Contact, Label
 from apps.crm.pipeline import STAGES, Stage, refusal
@@ -89,10 +92,12 @@ def test_a_list_holds_fifty_unless_asked_otherwise(api):
 
 
 def test_the_list_is_narrowed_and_sorted_as_the_pages_are(api):
-    mine = account(S.NEW, name="Blue Whale", owner=api.person, mrr=5)
-    other = account(S.INITIATED, name="Blue Heron", owner=user(username="ada"), mrr=9)
-    none = account(S.CHURNED, name="Red Fox", next_renewal_on=in_days(3))
-    outside = account(name="Grey Goose", mrr=7)
+    # Days from today are counted from the day that it really is.
+    soon, later = (timezone.now().date() + timedelta(days=number) for number in (3, 30))
+    mine = account(S.NEW, name="Blue Whale", owner=api.person, mrr=5, next_renewal_on=later)
+    other = account(S.INITIATED, name="Blue Heron", owner=user(username="ada"), mrr=9, next_renewal_on=later)
+    none = account(S.CHURNED, name="Red Fox", next_renewal_on=soon)
+    outside = account(name="Grey Goose", mrr=7, next_renewal_on=later)
     ids = {one.external_id: one.name.split()[1] for one in (mine, other, none, outside)}
 
     def found(query):

@@ -257,8 +257,9 @@ def test_accounts_on_which_it_would_fail_are_counted_and_hold_up_no_other(monkey
 
 
 @pytest.mark.usefixtures("world")
-def test_what_is_due_on_a_day_is_what_was_foretold_up_to_it_and_stands_still(capsys):
+def test_what_is_due_on_a_day_is_what_was_foretold_up_to_it_and_stands_still(capsys, monkeypatch):
     """`due NAME --on` asks of one day alone: everybody foretold for that day is on it, with the same reason."""
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
     ids = dict(Account.objects.values_list("pk", "external_id"))
     told = foretold(FINAL)
     for offset in (0, 1, 10, 11, 17, 20, 29):

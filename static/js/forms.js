@@ -62,7 +62,7 @@ const dayIn = (timeZone) => new Intl.DateTimeFormat("sv", { timeZone }).format()
 /** The cell of a row that a form edits, if its table has one. */
 function cellOf(name, row) {
   const heads = [...(row.closest("table")?.tHead.rows[0].cells ?? [])];
-  return row.cells[heads.findIndex((head) => head.dataset.edits === name)];
+  return row.cells?.[heads.findIndex((head) => head.dataset.edits === name)];
 }
 
 /** Show the dialog over a cell; where that is not shown, as on a phone, it stands in the middle like any other. */
