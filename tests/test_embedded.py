@@ -74,7 +74,7 @@ def ended(command: list[str], **variables: str) -> subprocess.CompletedProcess[s
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

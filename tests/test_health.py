@@ -104,7 +104,7 @@ print(json.dumps([(answer.status_code, answer.content.decode()) for answer in an
         cwd=django_settings.BASE_DIR,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     alive, ready = json.loads(done.stdout.splitlines()[-1])

@@ -189,7 +189,7 @@ def test_a_row_that_somebody_holds_is_looked_at_all_the_same():
 
     with transaction.atomic(), ThreadPoolExecutor(1) as pool:
         of.lock()
-        assert {pk for _, pk, _ in pool.submit(elsewhere).result(timeout=60)} == {of.pk}
+        assert {pk for _, pk, _ in pool.submit(elsewhere).result(timeout=300)} == {of.pk}
 
 
 @pytest.mark.usefixtures("world")
@@ -205,7 +205,7 @@ def test_whoever_asks_while_somebody_looks_ahead_is_told_so():
             connection.close()
 
     def enough():
-        answers.append(pool.submit(elsewhere).result(timeout=60))
+        answers.append(pool.submit(elsewhere).result(timeout=300))
         return True
 
     with ThreadPoolExecutor(1) as pool:
