@@ -166,8 +166,9 @@ def test_a_call_ends_the_same_in_whatever_order_its_events_come(settings: Any) -
     accounts = [customer(Stage.INITIATED) for _ in orders]
     for order, of in zip(orders, accounts, strict=True):
         for event, uri, at, more in order:
-            told("calendly", event, invitee(event, of, uri, at, **more))
-    drain.apply_due(now=NOW)
+            event_told = told("calendly", event, invitee(event, of, uri, at, **more))
+            assert event_told.claim(now=NOW)
+            drain.apply(event_told, now=NOW)
     assert not Event.objects.exclude(state="done").exists()
     ends = set()
     for of in accounts:

@@ -49,19 +49,21 @@ class CallQuerySet(models.QuerySet["Call"]):
 
         That it was booked is the first thing to be said of a call: it stands behind everything, whenever it comes.
         """
-        facts = {"starts_at": told.starts_at, "ends_at": told.ends_at, "kind": told.kind}
-        facts["contact_email"] = told.contact_email
-        found = self.filter(external_id=told.external_id).first()
-        known = found is not None
-        call: Call = found or self.create(external_id=told.external_id, account=account, **facts)
+        facts = {
+            "starts_at": told.starts_at,
+            "ends_at": told.ends_at,
+            "kind": told.kind,
+            "contact_email": told.contact_email,
+        }
+        call: Call
+        call, new = self.get_or_create(external_id=told.external_id, defaults={"account": account, **facts})
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
-            marked = call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
-            return call, marked
-        if known and call.marked_at is None:
+            return call, call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
+        if not new and call.marked_at is None:
             self.filter(pk=call.pk).update(**facts)
             call.refresh_from_db()
-        return call, Marked(not known or call.marked_at is None)
+        return call, Marked(call.marked_at is None)
 
 
 class Call(models.Model):
