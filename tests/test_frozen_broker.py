@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from celery import current_app
 from celery.contrib.testing.worker import start_worker
-from django.conf import settings as ours
 from django.test import Client
 from django.utils import timezone
 from kombu import pools
@@ -49,7 +48,6 @@ def server(valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Frozen]:
         pid = int(client.info("server")["process_id"])
     broker = valkey.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
     monkeypatch.setattr(current_app.conf, "broker_url", broker)
-    monkeypatch.setattr(current_app.conf, "broker_transport_options", ours.CELERY_BROKER_TRANSPORT_OPTIONS)
     _forget_connections()
     yield (found := Frozen(pid, broker))
     found.thaw()
