@@ -71,7 +71,7 @@ def erase_person(email: str, *, by: User, now: datetime) -> Gone:
         gone = Gone({"contacts": theirs.delete()[0]})
         gone["messages"] += Message.objects.filter(to=email).delete()[0]
         gone += _blank(Q(account__in=accounts), _address(email), now)
-        near = _any([_address(email), *([_words(names)] if names else [])])
+        near = _any([_address(email), _words(names)])
         gone += _sweep(_address(email), _models(), near=near, of=accounts)
         Erasure.objects.note(Erasure.Kind.PERSON, email, by=by, now=now)
     return gone
@@ -93,9 +93,7 @@ def erase_account(account: Account, *, by: User, now: datetime) -> Gone:
                 rows = relation.related_model._default_manager.filter(**{relation.field.name: account})
                 gone[_called(relation.related_model)] += rows.count()
         people, names = _people_only_here(account), _names_only_here(account)
-        gone += _blank(
-            Q(account=account), _any([*map(_address, people), *([_words(names)] if names else [])]), now
-        )
+        gone += _blank(Q(account=account), _any([*map(_address, people), _words(names)]), now)
         external_id = account.external_id
         Account.objects.filter(pk=account.pk).delete()
         if people:
@@ -147,13 +145,14 @@ def _address(email: str) -> str:
 
 def _any(patterns: Iterable[str]) -> str:
     """A pattern for any of these; for none, one that nothing is."""
-    return "|".join(patterns) or r"(?!)"
+    return "|".join(filter(None, patterns)) or r"(?!)"
 
 
 def _words(names: Iterable[str]) -> str:
-    """A pattern for any of these as whole words, also as JSON writes it."""
+    """A pattern for any of these as whole words, also as JSON writes it; empty for none."""
     ways = {re.escape(way) for name in names for way in (name, json.dumps(name, ensure_ascii=False)[1:-1])}
-    return rf"(?<![[:alnum:]])({'|'.join(sorted(ways, key=len, reverse=True))})(?![[:alnum:]])"
+    longest_first = "|".join(sorted(ways, key=len, reverse=True))
+    return rf"(?<![[:alnum:]])({longest_first})(?![[:alnum:]])" if ways else ""
 
 
 def _blank(theirs: Q, pattern: str, now: datetime) -> Gone:
