@@ -261,6 +261,9 @@ def test_rows_are_read_as_the_reader_takes_them_and_no_transaction_waits_for_a_s
     first = next(pieces).count(b"\r\n")
     assert first < 500
     assert connection.connection.info.transaction_status == TransactionStatus.IDLE
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT is_holdable FROM pg_cursors")
+        assert cursor.fetchall() == [(True,)]
     # What goes on meanwhile is none of the file's.
     Account.objects.filter(external_id="a-999").delete()
     assert first + sum(piece.count(b"\r\n") for piece in pieces) == 1_001
