@@ -14,10 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.pq import TransactionStatus
 
 from apps.crm.cells import as_typed, cell, inert
-from apps.crm.models import Account, AccountLabel, Alert, Bill, Contact, Label, TheirStage
+from apps.crm.models import Account, AccountLabel, Alert, Bill, Contact, Label, Survey, TheirStage
 from apps.crm.models.user import ADMIN, LEAD, REVENUE, ROLES
 from apps.crm.pipeline import Stage
-from apps.intake.events import Event
+from apps.intake.models import Event
 from apps.outbox.models import Message
 from apps.web.exports import EXPORTS
 from tests.factories import NOW, account, call, in_days, purchase, user
@@ -91,6 +91,8 @@ def of_everything():
     purchase(made, bought_at=NOW)
     Alert.objects.create(account=made, kind="renewal-unpaid", subject="period:2026-12-01", raised_at=NOW)
     Bill.objects.create(account=made, external_id="in_1", status="open", amount="12.50", reported_at=NOW)
+    closing = made.transitions.get()
+    Survey.objects.create(account=made, closing=closing, contact=made.contacts.get(), asked_at=NOW)
     Message.objects.write([Message.slack("k", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
     Event.objects.keep(provider="stripe", external_id="e", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW)
     Event.objects.update(account=made)
@@ -117,7 +119,12 @@ def test_a_role_takes_out_what_its_rights_say_and_nothing_more(role, name):
 
 def test_revenue_and_people_are_taken_out_by_few():
     takes = {name: export.right for name, export in EXPORTS.items() if export.right != "read"}
-    assert takes == {"bills": "export revenue", "contacts": "export people"}
+    assert takes == {
+        "bills": "export revenue",
+        "purchases": "export revenue",
+        "contacts": "export people",
+        "surveys": "export people",
+    }
 
 
 @pytest.mark.django_db

@@ -210,7 +210,7 @@ CASES = {
         ),
         "0, and a month that closes tomorrow is billed": (
             lambda: with_bill(at_zero("120", "0", ends=-29), "5", ends=1),
-            True,
+            False,
         ),
         "0 while on credit": (lambda: at_zero("120", "0", credit_use="0.01"), False),
         "0 with no credit used": (lambda: at_zero("120", "0", credit_use="0"), True),

@@ -50,12 +50,14 @@ def signalled(numbers: Numbers) -> Any:
     said = canceled.filter(account=OuterRef("pk")).order_by("-at", "-pk")
     closed = Bill.objects.filter(account=OuterRef("pk"), status__in=_MADE, period_end__lte=numbers.today)
     closed = closed.order_by("-period_end", "-pk")
-    # To go on and be billed takes a cancellation back; what was before the entry has had its day.
+    # To go on and be billed takes a signal back; what was before the entry has had its day.
     stands = (Q(billed_from__isnull=True) | Q(billed_from__lt=F("said_on"))) & (
         Q(entered_at__isnull=True) | Q(said_at__gte=F("entered_at"))
     )
-    at_zero = Q(month_end__gte=since, last_amount=0, amount_before__gt=0) & (
-        Q(entered_at__isnull=True) | Q(month_end__gte=TruncDate("entered_at", tzinfo=numbers.zone))
+    at_zero = (
+        Q(month_end__gte=since, last_amount=0, amount_before__gt=0)
+        & (Q(billed_from__isnull=True) | Q(billed_from__lt=F("month_end")))
+        & (Q(entered_at__isnull=True) | Q(month_end__gte=TruncDate("entered_at", tzinfo=numbers.zone)))
     )
     no_credit = Q(credit_use__isnull=True) | Q(credit_use=0)
     month = Concat(Value("bill-"), Cast("month_pk", TextField()), output_field=TextField())

@@ -29,13 +29,16 @@ from apps.crm.models import (
     CallHost,
     Contact,
     Note,
+    Purchase,
     StageTransition,
+    Survey,
     Task,
     User,
 )
 from apps.crm.policy import Numbers
 from apps.crm.tasks import TaskFilter
-from apps.intake.events import Event
+from apps.intake.inbox import EventFilter
+from apps.intake.models import Event
 from apps.outbox.models import CHANNELS, Message
 from apps.playbooks.models import Act
 
@@ -71,13 +74,6 @@ class OfAccountFilter(QueryFilter):
     default_sort = "-written"
 
     account = IdFilter(label="Account", min_value=1, max_value=2**63 - 1)
-
-
-class EventFilter(OfAccountFilter):
-    """The events a query string asks for."""
-
-    state = django_filters.ChoiceFilter(label="State", choices=Event.State.choices)
-    provider = django_filters.CharFilter(label="Provider")
 
 
 # How a message stands: what the outbox shows under each of its states.
@@ -314,6 +310,30 @@ EXPORTS: dict[str, Export] = {
             OfAccountFilter,
             Bill.objects.all(),
             right="export revenue",
+        ),
+        Export(
+            "purchases",
+            "Purchases",
+            "The paid calls that were bought, as the shop told them",
+            (
+                *_WHOSE,
+                *_plain("external_id", "email", "amount", "currency", "bought_at", "refunded_at"),
+            ),
+            OfAccountFilter,
+            Purchase.objects.all(),
+            right="export revenue",
+        ),
+        Export(
+            "surveys",
+            "Surveys",
+            "Who was asked how their onboarding was, and what they said",
+            (
+                *_WHOSE,
+                *_plain("asked_at", "score", "word", "answered_at", "changed_at", contact="contact__email"),
+            ),
+            OfAccountFilter,
+            Survey.objects.all(),
+            right="export people",
         ),
         Export(
             "acts",
