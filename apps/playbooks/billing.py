@@ -124,6 +124,8 @@ def invoice_is_large(numbers: Numbers) -> Any:
     billed = billed.alias(day=Coalesce("due_on", "period_end"))
     billed = billed.filter(Q(day__range=soon) | Q(day__isnull=True)).order_by()
     forecast = Account.objects.served().filter(renewal_on__range=soon, forecast__gte=least).order_by()
+    # Less is large beside the last paid bill only; most have none.
+    forecast = forecast.filter(Q(forecast__gte=numbers.large_invoice_from) | Q(bills_held__gt=0))
     return (
         Account.objects.served()
         .filter(pk__in=billed.values("account").union(forecast.values("pk")))

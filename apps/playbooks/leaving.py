@@ -63,7 +63,8 @@ def signalled(numbers: Numbers) -> Any:
     month = Concat(Value("bill-"), Cast("month_pk", TextField()), output_field=TextField())
     return (
         Account.objects.filter(stage__in=ALERT_KINDS[_KIND].stages or ())
-        .filter(Q(pk__in=canceled.values("account")) | Q(pk__in=nothing.values("account")))
+        # One list: with two to look in, the database goes through every account instead.
+        .filter(pk__in=canceled.values("account").union(nothing.values("account")))
         .annotate(
             said_at=Subquery(said.values("at")[:1]),
             said_because=Subquery(said.values("reason")[:1]),
