@@ -3,6 +3,7 @@
 from decimal import Decimal
 from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ failed, upcoming = partial(billed, attempts=1), partial(billed, status="upcoming
 new = partial(here, S.NEW, since=NOW)
 large = partial(here, forecast=Decimal(1000))
 
-CASES = {
+CASES: dict[str, dict[str, tuple[Any, bool]]] = {
     ENTER: {
         "forecast a cent above the limit": (outside, True),
         "forecast at the limit": (lambda: outside("100"), False),
