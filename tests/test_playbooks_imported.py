@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from apps.crm.models import Account, Alert, Bill, Signal, StageTransition, Task
+from apps.crm.models import Account, Alert, Bill, Policy, Signal, StageTransition, Survey, Task
 from apps.crm.models.bill import ReportedBill
 from apps.crm.pipeline import Stage
 from apps.outbox.models import Message
@@ -93,6 +93,12 @@ def world(capsys, monkeypatch, tmp_path):
     signals(some(stage=Stage.ONBOARDED_ENGAGED), Signal.Kind.SUBSCRIPTION_CANCELED)
     nobody = {"sales_contact_kind": "", "sales_contact_name": "", "sales_contact_email": ""}
     signals(some(stage=Stage.SALES_HANDOFF, **nobody), Signal.Kind.SALES_DISQUALIFIED)
+    for of in some(stage=Stage.AWAITING_FINAL_OUTREACH, engaged_at__isnull=False):
+        of.contacts.create(email=f"{of.external_id}@mail.example")
+        of.move(Stage.ONBOARDED_ENGAGED, by=person, now=NOW - days(2), cause="board")
+    for of in some(stage=Stage.ONBOARDED_NO_ENGAGEMENT):
+        asked = Survey.objects.create(account=of, closing=of.transitions.last(), asked_at=NOW - days(1))
+        asked.answer(3, "Too slow", numbers=Policy.at(NOW))
     for of in some(stage=Stage.SECOND_CALL_COMPLETED):
         of.move(Stage.SALES_HANDOFF, by=person, now=NOW, cause="board", reason="Large")
 
