@@ -66,6 +66,8 @@ def a_team():
         user(role)
     demo.add_logins(now=timezone.now())
     demo.add_accounts(ACCOUNTS, seed=1, now=timezone.now())
+    # An alert that is open already would take the place of a playbook's.
+    Alert.objects.all().delete()
     Account.objects.in_open_stages().update(next_renewal_on=timezone.now() + timedelta(days=5))
 
 
