@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
+import environ
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -15,9 +17,10 @@ from apps.crm.models import Account, Contact
 from apps.crm.pipeline import Stage
 from apps.intake import drain
 from apps.intake.doors import DOORS
+from apps.intake.doors.signatures import standard_key
 from apps.intake.models import Event
 from apps.intake.samples import CONSULTATION, INTRO_CALL, SAMPLES, About, sample
-from config.embedded.supervisor import DOOR_SECRETS, SAMPLED
+from config.embedded.supervisor import DOOR_SECRETS, SAMPLED, Supervisor
 from tests.factories import account, user
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -210,6 +213,30 @@ def test_make_run_opens_the_doors_and_knows_what_the_samples_speak_of() -> None:
         "CALENDLY_EVENT_TYPES": f"{INTRO_CALL}=intro",
         "SHOPIFY_CONSULTATION_SKUS": CONSULTATION,
     } == SAMPLED
+
+
+def test_make_run_makes_a_secret_for_each_door_once_and_leaves_a_given_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    for name in (*DOOR_SECRETS, *SAMPLED):
+        monkeypatch.delenv(name, raising=False)
+
+    def written() -> dict[str, str]:
+        starting = Supervisor()
+        starting._write_env()
+        read = environ.Env()
+        read.ENVIRON = {}
+        read.read_env(tmp_path / "env")
+        return {name: read.ENVIRON[name] for name in (*DOOR_SECRETS, *SAMPLED)}
+
+    first = written()
+    assert all(standard_key(first[name]) for name in DOOR_SECRETS)
+    assert len({first[name] for name in DOOR_SECRETS}) == len(DOOR_SECRETS)
+    assert written() == first
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", "whsec_given")
+    assert written() == first | {"STRIPE_WEBHOOK_SECRETS": "whsec_given"}
+    assert (tmp_path / "env").stat().st_mode & 0o077 == 0
 
 
 # The command
