@@ -60,6 +60,7 @@ def test_the_keys_walk_ignore_with_a_word_and_take_it_back(opened, axe):
     expect(row(opened, 2).locator("th a")).to_be_focused()
     expect(opened.locator("#event-states")).to_contain_text("Ignored 1")
     expect(opened.locator("#count-events")).to_have_text("2")
+    expect(opened.locator(".toast [data-undo]")).to_be_visible()
     opened.keyboard.press("z")
     expect(row(opened, 2).locator(".state")).to_have_text("Waiting")
     assert Event.objects.get(pk=opened.events[1].pk).state == "waiting"
@@ -94,7 +95,7 @@ def test_rows_stay_true_and_what_is_newer_waits_to_be_asked_for(opened):
     came(4)
     Event.objects.filter(pk=opened.events[2].pk).again(now=timezone.now())
     drain.apply_due(now=timezone.now())
-    expect(row(opened, 3).locator(".state")).to_have_text("Done", timeout=15_000)
+    expect(row(opened, 3).locator(".state")).to_have_text("Done")
     expect(row(opened, 1).locator("th a")).to_be_focused()
     expect(opened.locator("#event-rows tr")).to_have_count(3)
     opened.locator("#newer").get_by_text("1 newer event: show").click()

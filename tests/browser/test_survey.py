@@ -39,10 +39,8 @@ def test_it_fits_and_is_accessible(page, survey, axe, width, scheme):
     assert Survey.objects.get().score is None
 
 
-def test_a_score_in_the_mail_leads_to_an_answer_without_script(browser, page, survey):
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
-    context.set_default_timeout(8000)
-    phone = context.new_page()
+def test_a_score_in_the_mail_leads_to_an_answer_without_script(window, survey):
+    phone = window(java_script_enabled=False, viewport={"width": 360, "height": 740}).new_page()
     phone.set_content(Message.objects.get().html)
     phone.get_by_role("link", name="7", exact=True).click()
     expect(phone.get_by_role("radio", name="7", exact=True)).to_be_checked()
@@ -54,4 +52,3 @@ def test_a_score_in_the_mail_leads_to_an_answer_without_script(browser, page, su
     expect(phone.get_by_role("heading", name="Thank you")).to_be_visible()
     answer = Survey.objects.get()
     assert (answer.score, answer.word) == (8, "Quick.")
-    context.close()
