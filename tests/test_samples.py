@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-import environ
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -20,7 +20,7 @@ from apps.intake.doors import DOORS
 from apps.intake.doors.signatures import standard_key
 from apps.intake.models import Event
 from apps.intake.samples import CONSULTATION, INTRO_CALL, SAMPLES, About, sample
-from config.embedded.supervisor import DOOR_SECRETS, SAMPLED, Supervisor
+from config.embedded.supervisor import DOOR_SECRETS, SAMPLED, Supervisor, _read_env
 from tests.factories import account, user
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -223,17 +223,16 @@ def test_make_run_makes_a_secret_for_each_door_once_and_leaves_a_given_one(
         monkeypatch.delenv(name, raising=False)
 
     def written() -> dict[str, str]:
-        starting = Supervisor()
-        starting._write_env()
-        read = environ.Env()
-        read.ENVIRON = {}
-        read.read_env(tmp_path / "env")
-        return {name: read.ENVIRON[name] for name in (*DOOR_SECRETS, *SAMPLED)}
+        Supervisor()._write_env()
+        kept = _read_env(tmp_path / "env")
+        return {name: kept[name] for name in (*DOOR_SECRETS, *SAMPLED)}
 
+    before = dict(os.environ)
     first = written()
     assert all(standard_key(first[name]) for name in DOOR_SECRETS)
     assert len({first[name] for name in DOOR_SECRETS}) == len(DOOR_SECRETS)
     assert written() == first
+    assert dict(os.environ) == before
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", "whsec_given")
     assert written() == first | {"STRIPE_WEBHOOK_SECRETS": "whsec_given"}
     assert (tmp_path / "env").stat().st_mode & 0o077 == 0

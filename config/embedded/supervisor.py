@@ -210,21 +210,16 @@ class Supervisor:
 
     def _write_env(self) -> None:
         """Leaves what `manage.py` needs in a second terminal, for our eyes only."""
-        kept = environ.Env()
-        kept.ENVIRON = {}
-        if self.state.env_file.is_file():
-            kept.read_env(self.state.env_file)
+        kept = _read_env(self.state.env_file)
         made = {
             name: f"whsec_{b64encode(secrets.token_bytes(24)).decode()}" for name in DOOR_SECRETS
         } | SAMPLED
-        doors = {name: os.environ.get(name) or kept(name, default="") or made[name] for name in made}
+        doors = {name: os.environ.get(name) or kept.get(name) or made[name] for name in made}
         base_url = os.environ.get("BASE_URL") or f"http://127.0.0.1:{self.port}"
         self.env |= {
             "DEBUG": "1",
             "DEMO": "1" if self.demo else "0",
-            "SECRET_KEY": os.environ.get("SECRET_KEY")
-            or kept("SECRET_KEY", default="")
-            or secrets.token_urlsafe(50),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or kept.get("SECRET_KEY") or secrets.token_urlsafe(50),
             "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or "127.0.0.1,localhost,[::1]",
             "BASE_URL": base_url,
             "PORT": str(self.port),
@@ -469,6 +464,18 @@ class Supervisor:
         self._children_file.unlink(missing_ok=True)
         if self.asked:
             print("Stopped.", flush=True)
+
+
+def _read_env(file: Path) -> dict[str, str]:
+    """What a file of settings says, if it is there; our own environment stays as it is."""
+    found: dict[str, str] = {}
+
+    class Kept(environ.Env):
+        ENVIRON = found
+
+    if file.is_file():
+        Kept.read_env(file)
+    return found
 
 
 def _has_in_environment(pid: int, mark: str) -> bool:
