@@ -3,12 +3,13 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 EMBEDDED := $(PY) -m config.embedded --with-parent
 
-.PHONY: help run test bench check check-django audit lock docs
+.PHONY: help run test bench chaos check check-django audit lock docs
 
 help:
 	@echo 'make run     everything on http://127.0.0.1:8000 (PORT), with demo data the first time (DEMO=0: empty)'
 	@echo 'make test    the whole suite (ARGS="-k word" for a part)'
 	@echo 'make bench   each operation beside its floor, at 10,000 and 100,000 accounts (BENCH_SIZE, BENCH_JSON=file)'
+	@echo 'make chaos   everything killed by turns while events come in (ARGS="--events 300" for a small one; --help)'
 	@echo 'make check   format, lint, types, imports, migrations, deployment settings, stale docs'
 	@echo 'make audit   known weaknesses in what we depend on and in our code; asks an advisory service'
 	@echo 'make lock    resolves the dependencies anew'
@@ -43,6 +44,10 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	@$(EMBEDDED) exec -- $(PY) -m tests.bench
+
+# Servers, folder and port of its own, whatever the environment names; it stops when make is gone.
+chaos: .venv/.dev
+	@$(PY) -m tests.chaos $(ARGS)
 
 # What a deployment would set, with nothing real in it.
 PRODUCTION := env -u DEMO -u BASE_URL DEBUG=0 ALLOWED_HOSTS=onramp.example \

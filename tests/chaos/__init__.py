@@ -1,0 +1,1 @@
+"""Everything is killed by turns while other systems go on telling: `python -m tests.chaos`."""

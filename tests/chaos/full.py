@@ -1,0 +1,127 @@
+"""Everything is killed by turns while events come in; then the same without the sweep, where some must be left.
+
+Exits 1 where an event was lost or applied twice, an account came out otherwise than its story says, or nothing was
+left without the sweep.
+"""
+
+import argparse
+import logging
+import os
+import random
+from collections import Counter
+from itertools import cycle
+from pathlib import Path
+from time import monotonic
+
+from django.conf import settings
+from django.db import Error, connection
+
+from apps.intake.models import Event
+from tests.chaos.house import VICTIMS, House, silence_errors
+from tests.chaos.sender import Sender
+from tests.chaos.story import World, applied, repeated, torn, unsettled
+
+# From here on the broker is away, so nobody hears a bell for what still comes in.
+UNHEARD_FROM = 0.95
+# An event whose worker was killed waits half a minute before it is tried again.
+SETTLED_WITHIN, LEFT_AFTER = 300, 60
+
+
+def storm(house, sender, chance, every):
+    """Kill by turns until all is told, for the last of it the broker for good; how often each was killed."""
+    kills, victims = Counter(), cycle(chance.sample(VICTIMS, len(VICTIMS)))
+    while sender.kept < sender.wanted * UNHEARD_FROM:
+        house.wait(every, lambda: sender.kept >= sender.wanted * UNHEARD_FROM)
+        kills.update({victim: 1 for victim in [next(victims)] if house.kill(victim, chance)})
+    house.down.add("valkey")
+    kills.update({victim: 1 for victim in ("valkey", "worker") if house.kill(victim, chance)})
+    house.wait(600, sender.is_done)
+    house.down.clear()
+    return kills
+
+
+def all_settled():
+    try:
+        return not unsettled()
+    except Error:
+        connection.close()
+        return False
+
+
+def scenario(title, given, events, *, swept):
+    """One run from an empty database to the end; what is to be printed, and what went wrong."""
+    chance = random.Random(given.seed)
+    with House(swept=swept).open() as house:
+        connection.close()
+        world = World(events)
+        house.start()
+        sender = Sender(house.port, world.told, rate=given.rate, twice=given.twice, seed=given.seed)
+        kills = storm(house, sender, chance, given.every)
+        told_in = sender.ended - sender.began
+        sender.stop()
+        connection.close()
+        settled = house.wait(SETTLED_WITHIN if swept else LEFT_AFTER, all_settled)
+        settled_in = monotonic() - sender.ended
+        connection.close()
+        house.wait(30, lambda: house.all_up())
+        times = applied()
+        kept = {*Event.objects.values_list("provider", "external_id")}
+        lost = {event.name() for event in world.told} - kept
+        doubles = repeated() | {"events": sum(count - 1 for count in times.values())}
+        left = unsettled()
+        wrong = world.wrong() if swept else []
+        lines = {
+            "events sent": len(world.told),
+            "sent twice": len(sender.again),
+            "a second": f"{sender.wanted / told_in:.0f} for {told_in:.0f} s",
+            "tries without a 200": f"{sum(sender.answers.values()) - sender.kept} {_by_status(sender.answers)}",
+            "answered (p50, p95, p99)": ", ".join(
+                f"{1000 * sender.within(share):.0f} ms" for share in (0.5, 0.95, 0.99)
+            ),
+            "kills": f"{kills.total()} ({', '.join(f'{n} × {name}' for name, n in sorted(kills.items()))})",
+            "kept": len(kept),
+            "lost": len(lost),
+            "applied": len(times),
+            "not applied": left,
+            "applied twice": ", ".join(f"{count} {what}" for what, count in doubles.items()),
+            "last one applied after": f"{settled_in:.0f} s" if settled else "never",
+            "accounts otherwise than told": f"{len(wrong)} of {len(world.abouts)}" if swept else "not asked",
+            "histories torn": len(torn()),
+        }
+        bad = bool(lost or any(doubles.values()) or torn() or wrong or len(kept) != len(world.told))
+        bad = bad or (left > 0 if swept else left == 0)
+        connection.close()
+    print(f"\n{title}")
+    for name, value in lines.items():
+        print(f"  {name:<30} {value}")
+    print("\n".join(wrong[:5]))
+    print(f"  {'so':<30} {'WRONG' if bad else 'as it must be'}", flush=True)
+    return bad
+
+
+def _by_status(answers):
+    return {status or "no answer": count for status, count in answers.items() if status != 200} or ""
+
+
+def main():
+    asked = argparse.ArgumentParser(prog="python -m tests.chaos")
+    asked.add_argument("--events", type=int, default=7000)
+    asked.add_argument(
+        "--control", type=int, default=700, help="events of the run without the sweep; 0: none"
+    )
+    asked.add_argument("--rate", type=float, default=40, help="events a second, without those sent twice")
+    asked.add_argument("--twice", type=float, default=0.2, help="the share sent twice")
+    asked.add_argument("--every", type=float, default=3, help="seconds between two kills")
+    asked.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    given = asked.parse_args()
+    settings.DEBUG = False
+    logging.disable(logging.WARNING)
+    silence_errors(Path(os.environ["STATE_DIR"]) / "errors.log")
+    print(f"Seed {given.seed}.", flush=True)
+    bad = scenario("Killed by turns", given, given.events, swept=True)
+    if given.control:
+        bad |= scenario("Without the sweep, some must be left", given, given.control, swept=False)
+    raise SystemExit(int(bad))
+
+
+main()
