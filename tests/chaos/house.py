@@ -85,10 +85,10 @@ class House(Supervisor):
         return next(part for part in (*self.parts, *self.servers) if part.name == name)
 
     def kill(self, victim, chance):
-        """SIGKILL one of ``VICTIMS``; how many processes it hit. Only children of ours are ever meant."""
+        """SIGKILL one of ``VICTIMS`` that is up; how many processes it hit. Only children of ours are ever meant."""
         name = {"a web child": "web", "a pool child": "worker"}.get(victim, victim)
-        child = self.part(name).child
-        if child is None or child.poll() is not None:
+        part, child = self.part(name), self.part(name).child
+        if child is None or child.poll() is not None or not getattr(part, "up", True):
             return 0
         whole = psutil.Process(child.pid)
         below = whole.children(recursive=True)
