@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from apps.intake.models import Event
+from config.embedded.supervisor import Stopped
 from tests.chaos.house import VICTIMS, House, silence_errors
 from tests.chaos.sender import Sender
 from tests.chaos.story import World, applied, repeated, torn, unsettled
@@ -118,9 +119,12 @@ def main():
     logging.disable(logging.WARNING)
     silence_errors(Path(os.environ["STATE_DIR"]) / "errors.log")
     print(f"Seed {given.seed}.", flush=True)
-    bad = scenario("Killed by turns", given, given.events, swept=True)
-    if given.control:
-        bad |= scenario("Without the sweep, some must be left", given, given.control, swept=False)
+    try:
+        bad = scenario("Killed by turns", given, given.events, swept=True)
+        if given.control:
+            bad |= scenario("Without the sweep, some must be left", given, given.control, swept=False)
+    except Stopped:
+        raise SystemExit("Stopped before the end.") from None
     raise SystemExit(int(bad))
 
 
