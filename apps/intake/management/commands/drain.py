@@ -43,4 +43,6 @@ class Command(BaseCommand):
         for queue, number in tried.items():
             if number:
                 self.stdout.write(f"{queue}: tried {number}")
+        # Whoever reads along through a pipe sees it now, not when it ends.
+        self.stdout.flush()
         return sum(tried.values())
