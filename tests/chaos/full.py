@@ -29,10 +29,12 @@ SETTLED_WITHIN, LEFT_AFTER = 300, 60
 
 
 def storm(house, sender, chance, every):
-    """Kill by turns until all is told, for the last of it the broker for good; how often each was killed."""
+    """Kill by turns while it is told, and the broker until the last of it is kept; how often each was killed."""
     kills, victims = Counter(), cycle(chance.sample(VICTIMS, len(VICTIMS)))
-    while sender.kept < sender.wanted * UNHEARD_FROM:
-        house.wait(every, lambda: sender.kept >= sender.wanted * UNHEARD_FROM)
+    # By the plan, not by what was answered: a machine too slow to come up again between two kills still gets there.
+    until = sender.began + UNHEARD_FROM * sender.planned
+    while monotonic() < until:
+        house.wait(min(every, until - monotonic()))
         kills.update({victim: 1 for victim in [next(victims)] if house.kill(victim, chance)})
     house.down.add("valkey")
     kills.update({victim: 1 for victim in ("valkey", "worker") if house.kill(victim, chance)})

@@ -56,6 +56,7 @@ class Sender:
         self.began, self.ended, self.over = monotonic(), None, Event()
         self.again = {number for number in range(len(told)) if chance.random() < twice}
         self.wanted = len(told) + len(self.again)
+        self.planned = len(told) / rate
         self.queue, self.order = PriorityQueue(), count()
         for number, event in enumerate(told):
             due = self.began + number / rate
