@@ -40,9 +40,8 @@ def slack():
 @pytest.fixture
 def start(valkey, slack, tmp_path):
     """Start a part of Celery on this test's database, broker and Slack, to be gone afterwards."""
-    database = os.environ["DATABASE_URL"].rsplit("/", 1)[0] + "/" + connection.settings_dict["NAME"]
     environment = os.environ | {
-        "DATABASE_URL": database,
+        "CROWD_DATABASE": connection.settings_dict["NAME"],
         "REDIS_URL": valkey,
         "SLACK_WEBHOOK_URL": slack.url,
         "EMAIL_URL": "",

@@ -13,8 +13,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def five_seconds_pass(page):
-    """By the page's clock, which stands still but for this: a slow machine has all the time it needs for the rest."""
-    page.clock.run_for(5000)
+    """By the page's clock, which stands still but for this: a slow machine has all the time it needs for the rest.
+
+    A page that still waits for its last answer does not ask again: then the next five seconds are those that count.
+    """
+    asked = []
+    page.on("request", lambda request: asked.append("/changes/" in request.url))
+    for _ in range(10):
+        page.clock.run_for(5000)
+        page.wait_for_timeout(1000)
+        if any(asked):
+            return
 
 
 @pytest.fixture

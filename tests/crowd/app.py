@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from celery.signals import task_postrun
+from django.conf import settings
 
 from apps.outbox import send
 from apps.outbox.models import SLACK
@@ -12,6 +13,8 @@ from apps.playbooks import engine
 from config.celery import app, redis_client
 from tests.crowd import TICKS
 
+# The test's own database, on the server that the address names, however it writes that.
+settings.DATABASES["default"]["NAME"] = os.environ["CROWD_DATABASE"]
 TICK = "apps.playbooks.jobs.tick"
 
 engine.SLICE = 50
