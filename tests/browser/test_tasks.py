@@ -102,6 +102,7 @@ def test_another_day_a_colleague_and_other_words_by_keys(opened, axe):
     opened.locator("#form [name=remind_on]").fill("2030-02-01")
     opened.locator("#form button.primary").press("Enter")
     expect(row(opened, "Amber")).to_contain_text("Reminds on 1 Feb 2030")
+    expect(link(opened, "Amber")).to_be_focused()
     opened.keyboard.press("a")
     opened.locator("#form select").select_option("Dan")
     opened.locator("#form button.primary").press("Enter")
