@@ -537,6 +537,7 @@ def test_a_stopped_gate_sends_nothing_until_it_is_opened(mailbox, clock):
     assert not Gate.objects.dead().exists()
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("url", ["", "https://hooks.slack.example/x", "https://10.0.0.1/x"])
 def test_an_address_inside_is_told_at_the_start(settings, url):
     settings.SLACK_WEBHOOK_URL = url
