@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
 import structlog
 from django.db import connection, transaction
 
+from apps.crm.enough import Enough, never
 from apps.crm.fields import Unreadable
 from apps.crm.models import Account
 from apps.intake.doors import DOORS
@@ -28,7 +28,7 @@ class _Taken(Exception):
     """Somebody else settled the event, or made its account known, while it was applied: nothing was written."""
 
 
-def apply_due(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+def apply_due(*, now: datetime, enough: Enough = never) -> int:
     """Apply the events that are due, then run the playbooks of their accounts; how many were tried.
 
     An event that fails holds up no other and is tried again later. ``enough`` is asked before each.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import structlog
 from celery import shared_task
 from django.utils import timezone
 
+from apps.crm.enough import after
 from apps.intake.drain import apply_due
 from apps.intake.models import Event, Import
 
@@ -28,8 +27,7 @@ def run_import() -> None:
 @shared_task
 def drain() -> None:
     """Apply the events that are due. Rung by each that comes in; swept by beat."""
-    until = monotonic() + SECONDS
-    apply_due(now=timezone.now(), enough=lambda: monotonic() > until)
+    apply_due(now=timezone.now(), enough=after(SECONDS))
 
 
 def ring() -> None:

@@ -1,11 +1,10 @@
 """Sending, as the worker does it."""
 
-from time import monotonic
-
 from celery import shared_task
 from django.db import connection
 from django.utils import timezone
 
+from apps.crm.enough import after
 from apps.outbox.send import WAYS, drain
 
 # A job ends within 30 seconds, the last message's time included.
@@ -17,13 +16,12 @@ LOCK = 4_411
 @shared_task
 def send(channel: str) -> None:
     """Send what is due by a channel. Rung when messages are written; swept by beat."""
-    until = monotonic() + SECONDS
     place = [*WAYS].index(channel)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, place])
         if cursor.fetchone() != (True,):
             return
         try:
-            drain(channel, clock=timezone.now, enough=lambda: monotonic() > until)
+            drain(channel, clock=timezone.now, enough=after(SECONDS))
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, place])

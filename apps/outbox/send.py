@@ -17,6 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from apps.crm.enough import Enough, never
 from apps.crm.models import Policy
 from apps.outbox import mail, slack
 from apps.outbox.guards import automatic_may_leave, held_because
@@ -53,7 +54,7 @@ WAYS = {
 }
 
 
-def drain(channel: str, *, clock: Clock, enough: Callable[[], bool] = lambda: False) -> int:
+def drain(channel: str, *, clock: Clock, enough: Enough = never) -> int:
     """Send what is due by a channel until nothing is, or it asks for patience. Returns how many messages were tried."""
     tried = 0
     while not enough():

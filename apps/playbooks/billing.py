@@ -22,12 +22,12 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, TruncDate
 
+from apps.crm.enough import Enough
 from apps.crm.models import Account, Bill
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
-from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, how_far
 
 _FAILED_PAYMENT = (

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
+from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Alert, Call, CallHost, Notice, Policy, Task, User
 from apps.crm.models.notice import NoticeQuerySet
 from apps.crm.policy import Numbers
@@ -350,7 +351,7 @@ MAILS: tuple[tuple[Callable[[Numbers], list[Reader]], Callable[[Reader], bool]],
 )
 
 
-def tell(*, now: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+def tell(*, now: datetime, enough: Enough = never) -> int:
     """Write every mail that is due; returns how many people were dealt with. One who fails holds up no other."""
     numbers, done = Policy.at(now), 0
     for readers, write in MAILS:

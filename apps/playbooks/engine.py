@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, Exists, OuterRef, When
 
+from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Policy, StageTransition, User
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act, Run, Switch
@@ -139,7 +140,7 @@ def run(
     of: Collection[int] | None = None,
     dry_run: bool = False,
     tell: Callable[[Line], object] = lambda line: None,
-    enough: Callable[[], bool] = lambda: False,
+    enough: Enough = never,
 ) -> list[Result]:
     """Run playbooks by name, in that order, and return what each came to. A paused one is passed over.
 
@@ -176,7 +177,7 @@ class Sweep:
     held: bool
     of: Collection[int] | None
     tell: Callable[[Line], object]
-    enough: Callable[[], bool]
+    enough: Enough
     result: Result = field(init=False)
 
     def __post_init__(self) -> None:

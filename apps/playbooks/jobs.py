@@ -1,10 +1,9 @@
 """When time passes."""
 
-from time import monotonic
-
 from celery import shared_task
 from django.utils import timezone
 
+from apps.crm.enough import after
 from apps.playbooks import digest
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
@@ -16,12 +15,10 @@ SECONDS = 20
 @shared_task
 def tick() -> None:
     """Run every playbook for now."""
-    until = monotonic() + SECONDS
-    run([*PLAYBOOKS], now=timezone.now(), enough=lambda: monotonic() > until)
+    run([*PLAYBOOKS], now=timezone.now(), enough=after(SECONDS))
 
 
 @shared_task
 def tell() -> None:
     """Write the team's morning mails, and the mails about mentions, that are due."""
-    until = monotonic() + SECONDS
-    digest.tell(now=timezone.now(), enough=lambda: monotonic() > until)
+    digest.tell(now=timezone.now(), enough=after(SECONDS))

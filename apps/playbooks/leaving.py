@@ -22,11 +22,11 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce, Concat, TruncDate
 
+from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Bill, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
-from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, cause_gone
 
 _KIND = "churn-signal"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,6 @@ from django.db.models.functions import Cast, Coalesce, Concat
 
 from apps.crm.models import StageTransition
 from apps.crm.pipeline import Stage
-
-# Asked now and then whether to leave the rest to the next run.
-Enough = Callable[[], bool]
 
 
 @dataclass(frozen=True)

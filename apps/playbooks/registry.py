@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import OuterRef, Q, Subquery
 
 from apps.crm import scope
+from apps.crm.enough import Enough
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import Stage, permitted
 from apps.crm.policy import NUMBERS, Numbers
@@ -29,7 +30,6 @@ from apps.playbooks.occasions import (
     RENEWAL,
     SIGNAL,
     SURVEY,
-    Enough,
     Once,
 )
 from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Tell, Then, how_far

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.db.models import F, FilteredRelation, Q
 
+from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
-from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Row, cause_gone
 
 _RETURNED = "handover-returned"

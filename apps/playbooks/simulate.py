@@ -9,7 +9,7 @@ Nobody does anything meanwhile, and facts stay as they are: a renewal that passe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
 
+from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Policy
 from apps.crm.policy import Numbers
 from apps.playbooks.engine import Line, Sweep, due
@@ -60,9 +61,7 @@ class Ahead:
     whole: bool
 
 
-def ahead(
-    playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Callable[[], bool] = lambda: False
-) -> Ahead:
+def ahead(playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Enough = never) -> Ahead:
     """What a playbook would do on each of the team's next days, as if it were not paused.
 
     ``enough`` is asked again and again whether to stop; a day begun is then left out. Raises ``Busy``.
@@ -91,9 +90,7 @@ def ahead(
     return Ahead(seen, failed, whole=len(seen) == days)
 
 
-def _play(
-    going: Sequence[Playbook], morning: datetime, shown: str, day: Day, enough: Callable[[], bool]
-) -> int:
+def _play(going: Sequence[Playbook], morning: datetime, shown: str, day: Day, enough: Enough) -> int:
     """Run the engine until nothing more happens on that day; returns on how many accounts the shown one fails."""
 
     def tell(line: Line) -> None:

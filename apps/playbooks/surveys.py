@@ -12,13 +12,13 @@ from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery,
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
+from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Contact, StageTransition, Survey
 from apps.crm.models.survey import HIGHEST, LOWEST
 from apps.crm.pipeline import ONBOARDED, Stage
 from apps.crm.policy import Numbers
 from apps.outbox.mail import written
 from apps.outbox.models import Message
-from apps.playbooks.occasions import Enough
 from apps.playbooks.then import Batch, Row, cause_gone, how_far
 
 _LOW = "low-score"

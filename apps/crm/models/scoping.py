@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import batched
 from typing import Any
@@ -11,6 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 from django.db.models import Case, F, Q, When
 
+from apps.crm.enough import Enough, never
 from apps.crm.models.moving import MovableQuerySet
 from apps.crm.pipeline import OUTSIDE
 from apps.crm.policy import Numbers
@@ -60,7 +61,7 @@ class ScopedQuerySet(MovableQuerySet):
             .filter(Q(scope_asks=what) | undecided, row__in=ASKING[what])
         )
 
-    def decide(self, numbers: Numbers, *, now: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+    def decide(self, numbers: Numbers, *, now: datetime, enough: Enough = never) -> int:
         """Look at these accounts anew, slice by slice, and keep each decision that differs; returns how many.
 
         Each slice is a transaction of its own; ``enough`` is asked before each whether to leave the rest.

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.crm.enough import after
 from apps.crm.models import Account, Policy
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks import simulate
@@ -118,7 +119,7 @@ def ahead(request: SignedIn, name: str) -> HttpResponse:
     """The next days of a playbook, simulated: a part that its page asks for once it stands."""
     shown, now, began = found(name), timezone.now(), monotonic()
     try:
-        told = simulate.ahead(shown, now=now, enough=lambda: monotonic() > began + SECONDS_AHEAD)
+        told = simulate.ahead(shown, now=now, enough=after(SECONDS_AHEAD))
     except simulate.Busy:
         return render(request, "web/playbook_ahead.html", {"playbook": shown, "busy": True})
     return render(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -11,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from apps.crm.enough import after
 from apps.crm.models import Account, Policy
 from apps.playbooks.engine import Line, due, run, skip, unskip
 from apps.playbooks.models import Switch
@@ -48,12 +47,12 @@ def _back(request: SignedIn, playbook: Playbook, words: str, query: str = "") ->
 @needs("playbooks")
 def run_now(request: SignedIn, name: str) -> HttpResponse:
     """Do at once what the clock would do; what takes longer is left to it, and the page shows how far it is."""
-    playbook, now, until = found(name), timezone.now(), monotonic() + SECONDS
-    [result] = run([playbook.name], now=now, by=request.user, enough=lambda: monotonic() > until)
+    playbook, now, enough = found(name), timezone.now(), after(SECONDS)
+    [result] = run([playbook.name], now=now, by=request.user, enough=enough)
     if result.paused:
         return _back(request, playbook, "It is paused, so nothing was done.")
     words = f"Acted on {result.acted:,}" + (f", and failed on {result.failed:,}." if result.failed else ".")
-    left = due(playbook, Policy.at(now)).count() - result.failed if monotonic() > until else 0
+    left = due(playbook, Policy.at(now)).count() - result.failed if enough() else 0
     if left <= 0:
         return _back(request, playbook, words)
     words += f" The clock goes on with the {left:,} that are left."
