@@ -18,6 +18,7 @@ from apps.crm.models.alert import alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act
+from apps.playbooks.registry import PLAYBOOKS
 from apps.web.display import GROUPS, amount, day
 from apps.web.markdown import rendered
 
@@ -51,12 +52,16 @@ class Entry:
 
 
 class Source(NamedTuple):
-    """Where entries of a kind come from: an account's rows, the column that says when, and how a row reads."""
+    """Where entries of a kind come from: an account's rows, the column that says when, and how a row reads.
+
+    ``told``: among all kinds another source tells of it already, so that it is shown only when its own is asked for.
+    """
 
     kind: str
     rows: Callable[[Account], Any]
     when: Any
     entry: Callable[[Any, Numbers], Entry]
+    told: bool = False
 
 
 class Item(NamedTuple):
@@ -139,9 +144,11 @@ def _alert_resolved(row: Any, numbers: Numbers) -> Entry:
 
 
 def _act(row: Act, numbers: Numbers) -> Entry:
+    says = PLAYBOOKS[row.playbook].says if row.playbook in PLAYBOOKS else ""
     if row.skipped:
-        return Entry("told it to leave the account alone:", row.playbook, who=str(row.by), said=row.because)
-    return Entry("The playbook acted:", row.playbook, said=row.because)
+        more = "leave the account alone until its next renewal"
+        return Entry("had", row.playbook, who=str(row.by), more=more, said=says, row=row)
+    return Entry("The playbook acted:", row.playbook, more=says, said=row.because, row=row)
 
 
 def _decision(row: Any, numbers: Numbers) -> Entry:
@@ -166,6 +173,7 @@ SOURCES = (
     Source("playbooks", lambda a: a.acts.filter(transition=None).select_related("by"), F("at"), _act),
     Source("scope", lambda a: a.decisions.all(), F("at"), _decision),
     Source("surveys", lambda a: a.surveys.select_related("contact"), F("changed_at"), _survey),
+    Source("playbooks", lambda a: a.acts.filter(transition__isnull=False), F("at"), _act, told=True),
 )
 
 
@@ -177,7 +185,7 @@ def timeline(account: Account, numbers: Numbers, *, kind: str = "", after: str =
     chosen = [
         (number, source)
         for number, source in enumerate(SOURCES)
-        if kind not in KINDS or kind in ("", source.kind)
+        if kind == source.kind or (not source.told and (kind == "" or kind not in KINDS))
     ]
     mark = _read(after)
     found = merge(

@@ -15,6 +15,8 @@ from apps.crm.models import Account, Label, Note, Policy, StageTransition, User
 from apps.crm.pipeline import CLOSED, OPEN, STAGES, Stage, likeliest_first
 from apps.crm.policy import Numbers
 from apps.crm.scope import Outcome, segments
+from apps.playbooks.engine import standing_skips
+from apps.playbooks.registry import PLAYBOOKS
 from apps.web import tables
 from apps.web.billplot import plot
 from apps.web.display import GROUPS, runway_at
@@ -103,6 +105,8 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
             for call in account.calls.prefetch_related("hosts")[:FEW]
         ],
         "surveys": list(account.surveys.select_related("contact")[:FEW]),
+        "skips": list(standing_skips().filter(account=account).select_related("by")),
+        "playbooks": PLAYBOOKS,
         "kinds": Note.Kind.choices,
         "labels": list(account.labels.all()),
         "all_labels": list(Label.objects.values_list("name", flat=True)[:500]),
