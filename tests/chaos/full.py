@@ -39,6 +39,8 @@ def storm(house, sender, chance, every):
     house.down.add("valkey")
     kills.update({victim: 1 for victim in ("valkey", "worker") if house.kill(victim, chance)})
     house.wait(600, sender.is_done)
+    # Nor does a bell that was rung before the broker went away: it comes back without its memory.
+    house.empty("valkey")
     house.down.clear()
     return kills
 

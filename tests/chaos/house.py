@@ -100,6 +100,10 @@ class House(Supervisor):
             child.wait()
         return len(doomed)
 
+    def empty(self, name):
+        """Take from a server that is down all that it kept."""
+        shutil.rmtree(self.part(name).data)
+
     @contextmanager
     def quiet(self):
         """What the supervisor says goes to its log; a table is printed at the end."""
