@@ -43,7 +43,11 @@ def environment(folder):
     }
 
 
+# What is run: by default everything is killed by turns.
+SCENARIOS = {"": "full", "mute": "mute"}
+
 if __name__ == "__main__":
+    scenario = sys.argv.pop(1) if sys.argv[1:] and sys.argv[1] in SCENARIOS else ""
     set_death_signal(signal.SIGTERM)
     folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-")).resolve()
     for given in ("BASE_URL", "ALLOWED_HOSTS"):
@@ -51,7 +55,7 @@ if __name__ == "__main__":
     os.environ |= environment(folder)
     try:
         django.setup()
-        runpy.run_module("tests.chaos.full", run_name="__main__")
+        runpy.run_module(f"tests.chaos.{SCENARIOS[scenario]}", run_name="__main__")
     finally:
         sys.stdout.flush()
         if "CHAOS_KEEP" in os.environ:
