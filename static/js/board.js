@@ -5,7 +5,11 @@ const board = document.getElementById("board");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 const laneOf = (stage) => document.getElementById(`lane-${stage}`);
-const listOf = (stage) => document.getElementById(`cards-${stage}`);
+const rowOf = (card) => card.closest(".cards")?.dataset.row ?? card.dataset.row;
+/** The list of a stage that takes this card: the one of its row, where the board has rows and the lane is not folded. */
+const listOf = (stage, card) =>
+  [...laneOf(stage).querySelectorAll(".cards[data-row]")].find((list) => list.dataset.row === rowOf(card))
+  ?? laneOf(stage).querySelector(".cards");
 const stageOf = (card) => card.closest(".lane").dataset.stage;
 const nameOf = (card) => card.firstElementChild.textContent;
 const folded = (lane) => "folded" in lane.dataset;
@@ -44,7 +48,9 @@ function placeOf(card, list) {
 }
 
 function put(card, stage) {
-  const list = listOf(stage);
+  // Kept on the card as well, for a card that a redrawn lane has dropped stands in no row.
+  if ("rows" in board.dataset) card.dataset.row = rowOf(card);
+  const list = listOf(stage, card);
   const next = placeOf(card, list);
   // moveBefore keeps the focus; a card that a redrawn lane has dropped cannot be moved, only put in.
   if (card.isConnected && list.moveBefore) list.moveBefore(card, next);
@@ -59,10 +65,11 @@ const inTurn = (work) => (turn = turn.then(work).catch((error) => console.error(
 /** Cards under way, by id: {card, to}. */
 const underWay = new Map();
 
-/** How many cards each lane holds, for the server to draw as many; 0 for a folded one. */
+/** How many cards each lane holds, or each row of it, for the server to draw as many; folded ones are left out. */
 function shown() {
-  return [...board.querySelectorAll(".lane")]
-    .map((lane) => `${lane.dataset.stage}:${folded(lane) ? 0 : Math.max(cardsIn(lane).length, 1)}`)
+  return [...board.querySelectorAll(".lane:not([data-folded]) .cards")]
+    .map((list) => [list.closest(".lane").dataset.stage, list.dataset.row, Math.max(cardsIn(list).length, 1)])
+    .map(([stage, row, cards]) => `${row ? `${stage}/${row}` : stage}:${cards}`)
     .join();
 }
 
@@ -187,6 +194,9 @@ function tidy() {
     if (newer) seen.set(card.id, card);
   }
   hold();
+  // Somebody owns their first account, or it is Monday: lanes with other rows do not stand beside the old ones.
+  const strange = board.querySelector(`.lane[data-rows]:not([data-rows="${board.dataset.rows}"])`);
+  if (strange && !underWay.size && !hand) location.reload();
   if (mayMove) {
     bindLists();
     addMenus();
@@ -380,7 +390,7 @@ function carry(event) {
   if (!lane || lane === hand.home) return;
   lane.dataset.over = "";
   if (lane.dataset.drop !== "yes" || folded(lane)) return;
-  const list = lane.querySelector(".cards");
+  const list = listOf(lane.dataset.stage, hand.card);
   list.insertBefore(hand.place, placeOf(hand.card, list));
   hand.place.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
@@ -501,15 +511,17 @@ board.addEventListener("keydown", (event) => {
 });
 
 function beside(card, step) {
-  const cards = cardsIn(card.parentElement);
+  const cards = cardsIn(card.closest(".lane"));
   return cards[cards.indexOf(card) + step];
 }
 
 function across(card, step) {
   const lanes = [...board.querySelectorAll(".lane:not([data-folded])")].filter((lane) => cardsIn(lane).length);
   const lane = lanes[lanes.indexOf(card.closest(".lane")) + step];
-  const row = cardsIn(card.parentElement).indexOf(card);
-  return lane && (cardsIn(lane)[row] ?? cardsIn(lane).at(-1));
+  if (!lane) return null;
+  const at = cardsIn(card.parentElement).indexOf(card);
+  const beside = cardsIn(listOf(lane.dataset.stage, card));
+  return beside[at] ?? beside.at(-1) ?? cardsIn(lane)[0];
 }
 
 // Undo waits its turn like every other change, and its lanes come back the same way.

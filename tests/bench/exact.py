@@ -12,7 +12,7 @@ from django.db.models import Count, Sum
 
 from apps.crm.board import Holding
 from apps.crm.pipeline import STAGES, Stage
-from apps.web.views import board
+from apps.web import lanes
 
 __all__ = ["application"]
 
@@ -23,4 +23,4 @@ def exact(accounts: Any, stages: Any = STAGES) -> dict[Stage, Holding]:
     return {stage: counted.get(stage, Holding()) for stage in stages}
 
 
-board.holdings = exact  # type: ignore[attr-defined]
+lanes.holdings = exact  # type: ignore[attr-defined]
