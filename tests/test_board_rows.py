@@ -168,7 +168,7 @@ def test_the_board_as_of_a_day_is_what_the_ledger_says_of_its_end(client, dan):
     assert counted(client, "as_of=2026-11-13")["churned"] == "1"
     assert shown(client, "as_of=2026-11-13&stage=churned")["churned", ""] == [gone.pk]
     assert (
-        shown(client, "as_of=2026-11-19")
+        shown(client, "as_of=2026-11-21")
         == shown(client, "")
         == {
             ("new", ""): [still.pk, late.pk],

@@ -120,13 +120,13 @@ class _AsOf(_Past):
 
     def __init__(self, request: SignedIn, now: datetime, on: date) -> None:
         super().__init__(request, now, on)
-        self.moment = min(self.numbers.end_of(on), now)
-        self.look = Look.at(self.moment)
+        over = self.numbers.end_of(on)
+        self.look, self.until = Look.at(over), min(over, now)
         self.words = f"The board as it stood when {on:%a} {day(on, self.numbers.today)} was over."
 
     def told(self, stood: Stood) -> tuple[Word, str]:
         owner = self.filter.people.get(stood.owner_id, "") if stood.owner_id else ""
-        return time_here(Stage(stood.stage), days_since(stood.at, self.moment)), owner
+        return time_here(Stage(stood.stage), days_since(stood.at, self.until)), owner
 
 
 class _Since(_Past):

@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browser.boards import VIOLATIONS, WIDE
 from tests.factories import user
 
 # Playwright's loop runs in this thread, and Django would otherwise refuse to query beside it.
@@ -145,3 +146,26 @@ def axe():
         )
 
     return check
+
+
+@pytest.fixture
+def open_board(window, login):
+    """Opens the board for a person; at the end no script failed and no policy was violated."""
+    opened = []
+
+    def open_it(person, query="", **options):
+        context = window(**{**WIDE, **options})
+        context.add_init_script(VIOLATIONS)
+        page = context.new_page()
+        failures = []
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        opened.append((page, failures))
+        login(page, person)
+        page.goto(f"/board/{query}")
+        # Until the rules have come, the lanes could not say why.
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield open_it
+    for page, failures in opened:
+        assert (failures, page.evaluate("window.violations")) == ([], [])

@@ -8,66 +8,16 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import CLOSED, STAGES, Stage, options
+from tests.browser.boards import WIDE, card, drag, grab, said, stages
 from tests.browser.conftest import deaf, until
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) => window.violations.push(
-  `${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
-"""
-# Wide enough for all lanes at once.
-WIDE = {"viewport": {"width": 2800, "height": 900}}
-
 
 @pytest.fixture
 def dan():
     return user(first_name="Dan", last_name="Roe")
-
-
-@pytest.fixture
-def open_board(window, login):
-    """Opens the board for a person; at the end no script failed and no policy was violated."""
-    opened = []
-
-    def open_it(person, **options):
-        context = window(**{**WIDE, **options})
-        context.add_init_script(VIOLATIONS)
-        page = context.new_page()
-        failures = []
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        opened.append((page, failures))
-        login(page, person)
-        page.goto("/board/")
-        # Until the rules have come, the lanes could not say why.
-        page.wait_for_load_state("networkidle")
-        return page
-
-    yield open_it
-    for page, failures in opened:
-        assert (failures, page.evaluate("window.violations")) == ([], [])
-
-
-def card(page, of):
-    return page.locator(f"#a{of.pk}")
-
-
-def grab(page, of, to):
-    """Pick up a card and carry it over a lane, without letting go."""
-    card(page, of).scroll_into_view_if_needed()
-    box, lane = card(page, of).bounding_box(), page.locator(f"#lane-{to}").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 9, y + 9, steps=3)
-    page.mouse.move(lane["x"] + lane["width"] / 2, lane["y"] + 160, steps=6)
-
-
-def drag(page, of, to):
-    grab(page, of, to)
-    page.mouse.up()
 
 
 def slow_line(page):
@@ -80,16 +30,6 @@ def slow_line(page):
             };
         }"""
     )
-
-
-def said(page, text):
-    expect(page.locator(".toast", has_text=text).last).to_be_visible()
-
-
-def stages(of):
-    """The stages an account has been moved to, the first load included."""
-    ledger = StageTransition.objects.filter(account=of).order_by("version")
-    return list(ledger.values_list("to_stage", flat=True))
 
 
 def assert_true(page):
