@@ -26,4 +26,5 @@ def settle(event, state, sentence, *, now, **also):
     return True
 
 
-Event.claim, Event.settle = claim, settle
+for guard in (claim, settle):
+    setattr(Event, guard.__name__, guard)
