@@ -21,7 +21,9 @@ from apps.crm.models import Contact
 from apps.crm.pipeline import Stage
 from apps.intake import drain
 from apps.intake.models import Event
+from apps.intake.samples import About, sample
 from apps.outbox.models import Message
+from apps.playbooks.jobs import tick
 from tests.factories import account
 
 RUN = """
@@ -133,3 +135,48 @@ def test_a_stop_while_there_is_nothing_to_do_ends_at_once() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+# A worker's drain, and what is to be killed at the point between the events and what follows from them.
+KILLED = """
+import os, signal, sys
+from config import settings
+settings.DATABASES["default"]["NAME"] = sys.argv[1]
+import django
+django.setup()
+from apps.intake import drain, jobs
+drain.run = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+jobs.drain()
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_follows_from_events_whose_worker_died_before_its_playbooks_comes_with_the_next_tick() -> None:
+    made = account(Stage.INITIATED, stripe_customer_id="cus_1", domain="acme.example")
+    failed = sample(
+        "stripe", "invoice.payment_failed", About.account(made, now=timezone.now()), "whsec_c2VjcmV0"
+    )
+    Event.objects.keep(
+        provider="stripe",
+        external_id="evt_1",
+        type="invoice.payment_failed",
+        body=failed.body,
+        now=timezone.now(),
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, connection.settings_dict["NAME"]],
+        env=os.environ | {"DEBUG": "1", "SLACK_WEBHOOK_URL": "", "EMAIL_URL": ""},
+        cwd=ours.BASE_DIR,
+        timeout=120,
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL
+    assert (Event.objects.get().state, made.bills.get().attempts) == ("done", 1)
+    # The event is done, so no drain comes back to it.
+    assert drain.apply_due(now=timezone.now()) == 0
+    assert not made.alerts.exists()
+    tick()
+    tick()
+    assert [*made.alerts.values_list("kind", "subject", "resolved_at")] == [
+        ("failed-payment", f"bill:{made.bills.get().external_id}", None)
+    ]

@@ -20,6 +20,7 @@ from apps.intake.doors import DOORS
 from apps.intake.doors.signatures import standard_key
 from apps.intake.models import Event
 from apps.intake.samples import CONSULTATION, INTRO_CALL, SAMPLES, About, sample
+from apps.intake.samples.mail import LOG_ADDRESS
 from config.embedded.supervisor import DOOR_SECRETS, SAMPLED, Supervisor, _read_env
 from tests.factories import account, user
 
@@ -33,6 +34,7 @@ def _open_doors(settings: Any) -> None:
         setattr(settings, DOORS[door].setting, [SECRET])
     settings.CALENDLY_EVENT_TYPES = {INTRO_CALL: "intro"}
     settings.SHOPIFY_CONSULTATION_SKUS = [CONSULTATION]
+    settings.MAIL_LOG_ADDRESS = LOG_ADDRESS
     settings.DEBUG = True
 
 
@@ -128,6 +130,21 @@ EFFECTS: dict[tuple[str, str], tuple[Stage, tuple[str, ...], dict[str, Any]]] = 
     ("ingest", "sales.disqualified"): (Stage.INITIATED, (), {"signals": ["sales_disqualified"]}),
     ("ingest", "subscription.canceled"): (Stage.INITIATED, (), {"signals": ["subscription_canceled"]}),
 }
+MAIL = [door for door in SAMPLES if door.startswith("mail/")]
+for door in MAIL:
+    EFFECTS |= {
+        (door, "outreach"): (Stage.NEW, (), {"stage": Stage.INITIATED, "wrote": True}),
+        (door, "reply"): (
+            Stage.NEW,
+            ("outreach",),
+            {"stage": Stage.ENGAGED_EMAIL, "wrote": True, "answered": True},
+        ),
+        (door, "bounced"): (Stage.INITIATED, (), {"bounced": 1}),
+        (door, "complained"): (Stage.INITIATED, (), {"unsubscribed": 1}),
+        (door, "unsubscribed"): (Stage.INITIATED, (), {"unsubscribed": 1}),
+    }
+# A letter is one type at the door, whoever wrote it.
+LETTERS = {"outreach": "inbound", "reply": "inbound"}
 
 
 def seen(of: Account) -> dict[str, Any]:
@@ -148,6 +165,8 @@ def seen(of: Account) -> dict[str, Any]:
         "answered": of.last_reply_at is not None,
         "users": of.users_count or 0,
         "customer": of.stripe_customer_id == f"cus_sample_{of.pk}",
+        "bounced": of.contacts.exclude(bounced_at=None).count(),
+        "unsubscribed": of.contacts.exclude(unsubscribed_at=None).count(),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -162,7 +181,7 @@ def send(door: str, type: str, about: About) -> Event:
     """Through the real door, and applied."""
     signed = sample(door, type, about, SECRET)
     answer = Client(enforce_csrf_checks=True).post(
-        f"/hooks/{door}/", signed.body, content_type="application/json", headers=signed.headers
+        f"/hooks/{door}/", signed.body, content_type=signed.headers["Content-Type"], headers=signed.headers
     )
     assert (answer.status_code, answer.json()) == (200, {"kept": True})
     drain.apply_due(now=timezone.now())
@@ -170,7 +189,9 @@ def send(door: str, type: str, about: About) -> Event:
 
 
 def test_there_is_a_sample_for_every_type_of_every_door_and_a_test_of_each() -> None:
-    assert {(door, type) for door in SAMPLES for type in DOORS[door].types} == {*TYPES} == EFFECTS.keys()
+    types = {(door, LETTERS.get(type, type)) for door, type in TYPES}
+    assert types == {(name, type) for name, door in DOORS.items() for type in door.types}
+    assert {*TYPES} == EFFECTS.keys()
 
 
 @pytest.mark.django_db
@@ -193,7 +214,10 @@ def test_a_sample_about_nobody_waits_for_a_person_or_does_nothing(door: str, typ
     customer(Stage.INITIATED)
     user("specialist")
     event = send(door, type, About.stranger(now=timezone.now()))
-    expected = ("done", "sample-stranger") if type == "account.upserted" else ("unmatched", None)
+    expected = {
+        "account.upserted": ("done", "sample-stranger"),
+        **dict.fromkeys(("bounced", "complained", "unsubscribed"), ("ignored", None)),
+    }.get(type, ("unmatched", None))
     assert (event.state, event.account and event.account.external_id) == expected
 
 
@@ -212,6 +236,7 @@ def test_make_run_opens_the_doors_and_knows_what_the_samples_speak_of() -> None:
     assert {
         "CALENDLY_EVENT_TYPES": f"{INTRO_CALL}=intro",
         "SHOPIFY_CONSULTATION_SKUS": CONSULTATION,
+        "MAIL_LOG_ADDRESS": LOG_ADDRESS,
     } == SAMPLED
 
 
@@ -229,7 +254,10 @@ def test_make_run_makes_a_secret_for_each_door_once_and_leaves_a_given_one(
 
     before = dict(os.environ)
     first = written()
-    assert all(standard_key(first[name]) for name in DOOR_SECRETS)
+    assert all(
+        standard_key(first[name].removeprefix(begins)) and first[name].startswith(begins)
+        for name, begins in DOOR_SECRETS.items()
+    )
     assert len({first[name] for name in DOOR_SECRETS}) == len(DOOR_SECRETS)
     assert written() == first
     assert dict(os.environ) == before

@@ -48,8 +48,8 @@ class Context:
 
 
 class Fact(Protocol):
-    def accounts(self, context: Context) -> Sequence[Account]:
-        """The accounts it is about, mostly one, in the order of their ids. Raises ``NotFound``."""
+    def accounts(self, context: Context) -> Sequence[int]:
+        """The ids of the accounts it is about, mostly one, in their order. Raises ``NotFound``."""
 
     def apply(self, account: Account, context: Context) -> str:
         """Do what follows, and say it in a sentence; the account is locked and fresh."""
@@ -90,8 +90,8 @@ class _About:
 
     who: Who
 
-    def accounts(self, context: Context) -> Sequence[Account]:
-        return [self.who.account()]
+    def accounts(self, context: Context) -> Sequence[int]:
+        return [self.who.account_id()]
 
     def answers(self, account: Account) -> Iterable[str]:
         return ()
@@ -104,12 +104,12 @@ class AccountReported:
     row: Mapping[str, Any]
     source: str
 
-    def accounts(self, context: Context) -> Sequence[Account]:
+    def accounts(self, context: Context) -> Sequence[int]:
         try:
             report_accounts([(0, self.row)], source=self.source, now=context.now)
         except BadRows as bad:
             raise Ignored(f"{bad.problems[0].field} {bad.problems[0].sentence}") from None
-        return [Account.objects.get(external_id=self.row["external_id"])]
+        return [Who(external_id=self.row["external_id"]).account_id()]
 
     def apply(self, account: Account, context: Context) -> str:
         return "The account’s facts were kept."
@@ -171,13 +171,13 @@ class CallFact(_About):
         "came": "The no-show was taken back.",
     }
 
-    def accounts(self, context: Context) -> Sequence[Account]:
-        known = Account.objects.filter(calls__external_id=self.told.external_id).first()
-        if known is not None:
-            return [known]
+    def accounts(self, context: Context) -> Sequence[int]:
+        known = Call.objects.filter(external_id=self.told.external_id).values_list("account", flat=True)
+        if known:
+            return [*known]
         if not self.told.starts_at:
             raise NotFound(f"call:{self.told.external_id}", "The call it speaks of is not known yet.")
-        return [self.who.account()]
+        return [self.who.account_id()]
 
     def apply(self, account: Account, context: Context) -> str:
         call, made = Call.objects.report(
@@ -222,9 +222,9 @@ class Bought(_About):
     currency: str
     at: datetime
 
-    def accounts(self, context: Context) -> Sequence[Account]:
-        known = Account.objects.filter(purchases__external_id=self.order_id).first()
-        return [known or self.who.account()]
+    def accounts(self, context: Context) -> Sequence[int]:
+        known = Purchase.objects.filter(external_id=self.order_id).values_list("account", flat=True)
+        return [*known] or [self.who.account_id()]
 
     def apply(self, account: Account, context: Context) -> str:
         _, new = Purchase.objects.get_or_create(
@@ -254,11 +254,11 @@ class Refunded:
     order_id: str
     at: datetime
 
-    def accounts(self, context: Context) -> Sequence[Account]:
-        found = Account.objects.filter(purchases__external_id=self.order_id).first()
-        if found is None:
+    def accounts(self, context: Context) -> Sequence[int]:
+        found = Purchase.objects.filter(external_id=self.order_id).values_list("account", flat=True)
+        if not found:
             raise NotFound(f"order:{self.order_id}", "The order it speaks of is not known yet.")
-        return [found]
+        return [*found]
 
     def apply(self, account: Account, context: Context) -> str:
         kept = account.purchases.filter(refunded_at__isnull=True)
@@ -325,11 +325,11 @@ class Outbound:
     starts: bool
     external_id: str = ""
 
-    def accounts(self, context: Context) -> Sequence[Account]:
+    def accounts(self, context: Context) -> Sequence[int]:
         if not User.objects.sender_group().filter(email__iexact=self.sender).exists():
             raise Ignored(f"{self.sender} is not a specialist, so it is no outreach.")
         if self.external_id:
-            return [Who(external_id=self.external_id).account()]
+            return [Who(external_id=self.external_id).account_id()]
         ours = User.objects.with_addresses(self.to)
         others = [
             address for address in self.to if address not in ours and address != settings.MAIL_LOG_ADDRESS
@@ -358,7 +358,7 @@ class Inbound(_About):
 
     at: datetime
 
-    def accounts(self, context: Context) -> Sequence[Account]:
+    def accounts(self, context: Context) -> Sequence[int]:
         if User.objects.with_addresses([self.who.email]):
             raise Ignored(f"{self.who.email} is a colleague, so it is no reply.")
         return super().accounts(context)
@@ -383,11 +383,11 @@ class Delivery:
         "unsubscribed": "{} wants no more automatic mail.",
     }
 
-    def accounts(self, context: Context) -> Sequence[Account]:
+    def accounts(self, context: Context) -> Sequence[int]:
         theirs = Q(contacts__email=self.email)
         if self.reference:
             theirs |= Q(messages__reference=self.reference)
-        return list(Account.objects.filter(theirs).distinct().order_by("pk"))
+        return [*Account.objects.filter(theirs).order_by("pk").distinct().values_list("pk", flat=True)]
 
     def apply(self, account: Account, context: Context) -> str:
         contacts = account.contacts.all()

@@ -39,12 +39,12 @@ class Who:
         named = (("account", self.external_id), ("customer", self.customer), ("email", self.email))
         return next((f"{kind}:{value}" for kind, value in named if value), "")
 
-    def account(self) -> Account:
-        """The account, unlocked. Raises ``NotFound``, or ``Ambiguous`` where two are meant."""
+    def account_id(self) -> int:
+        """The account's id. Raises ``NotFound``, or ``Ambiguous`` where two are meant."""
         for what, rows in self._ways():
-            found = list(rows.distinct()[:2])
+            found = list(rows.order_by().distinct().values_list("pk", flat=True)[:2])
             if len(found) == 1:
-                return found[0]
+                return int(found[0])
             if found:
                 raise Ambiguous(self.subject, f"More than one account has {what}.")
         if not self.subject:
@@ -65,8 +65,8 @@ class Who:
                 yield f"the domain {domain}", Account.objects.filter(domain=domain)
 
 
-def accounts_of(addresses: Sequence[str]) -> list[Account]:
-    """The accounts of these addresses, each once, in the order of their ids; two queries, however many they are.
+def accounts_of(addresses: Sequence[str]) -> list[int]:
+    """The ids of these addresses’ accounts, each once, in their order; two queries, however many they are.
 
     An address nobody knows, or more than one account has, is left out where another one leads to an account. Raises
     ``NotFound``, or ``Ambiguous``, where none does.
@@ -86,7 +86,7 @@ def accounts_of(addresses: Sequence[str]) -> list[Account]:
     meant |= {address: at_domain[domain] for address, domain in domains.items() if domain in at_domain}
     found = {pk for several in meant.values() if len(several) == 1 for pk in several}
     if found:
-        return list(Account.objects.filter(pk__in=found).order_by("pk"))
+        return sorted(found)
     if meant:
         address = min(meant)
         raise Ambiguous(f"email:{address}", f"More than one account has {address}.")

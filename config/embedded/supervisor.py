@@ -27,16 +27,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOGINS = ("admin", "lead", "specialist", "specialist2", "revenue", "viewer")
 DEMO_PASSWORD = "demo-onboarding"
 # Made on the first start, so that the doors for other systems are open here; a deployment brings its own.
-DOOR_SECRETS = (
-    "STRIPE_WEBHOOK_SECRETS",
-    "CALENDLY_SIGNING_KEYS",
-    "SHOPIFY_WEBHOOK_SECRETS",
-    "INGEST_WEBHOOK_SECRETS",
-)
+# How each begins: mail services that sign nothing are given a user and a password.
+DOOR_SECRETS = {
+    "STRIPE_WEBHOOK_SECRETS": "whsec_",
+    "CALENDLY_SIGNING_KEYS": "whsec_",
+    "SHOPIFY_WEBHOOK_SECRETS": "whsec_",
+    "INGEST_WEBHOOK_SECRETS": "whsec_",
+    "MAIL_WEBHOOK_SECRETS": "hooks:",
+}
 # What the samples of `manage.py send_sample_event` speak of.
 SAMPLED = {
     "CALENDLY_EVENT_TYPES": "https://api.calendly.com/event_types/onramp-sample-intro=intro",
     "SHOPIFY_CONSULTATION_SKUS": "ONRAMP-SAMPLE-CONSULTATION",
+    "MAIL_LOG_ADDRESS": "log@in.onramp.example",
 }
 # A stop takes ten seconds at most, of which the last belongs to the kernel.
 STOP_SECONDS = 9.0
@@ -212,7 +215,8 @@ class Supervisor:
         """Leaves what `manage.py` needs in a second terminal, for our eyes only."""
         kept = _read_env(self.state.env_file)
         made = {
-            name: f"whsec_{b64encode(secrets.token_bytes(24)).decode()}" for name in DOOR_SECRETS
+            name: f"{begins}{b64encode(secrets.token_bytes(24)).decode()}"
+            for name, begins in DOOR_SECRETS.items()
         } | SAMPLED
         doors = {name: os.environ.get(name) or kept.get(name) or made[name] for name in made}
         base_url = os.environ.get("BASE_URL") or f"http://127.0.0.1:{self.port}"

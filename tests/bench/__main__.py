@@ -5,6 +5,7 @@ import runpy
 import secrets
 import sys
 import tempfile
+from base64 import b64encode
 
 import django
 
@@ -31,5 +32,6 @@ if __name__ == "__main__":
                 "SECRET_KEY": secrets.token_urlsafe(50),
                 "ALLOWED_HOSTS": HOST,
                 "BENCH_STATIC": folder,
+                "INGEST_WEBHOOK_SECRETS": f"whsec_{b64encode(secrets.token_bytes(24)).decode()}",
             }
             start("run")

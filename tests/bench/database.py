@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from apps.crm import demo
 from apps.crm.models import Account, StageTransition, Task, User
+from apps.intake.models import Event
 from apps.playbooks.models import Act, Run
 
 PEOPLE = 16
@@ -87,7 +88,7 @@ def fill(size: int) -> None:
 def _let_be_left_out() -> None:
     """Give columns the defaults of their models, so that plain SQL need not name those it has no use for."""
     with connection.cursor() as cursor:
-        for model in (Account, StageTransition, Task, Act, Run):
+        for model in (Account, StageTransition, Task, Act, Run, Event):
             for field in model._meta.concrete_fields:
                 default = None if field.generated or field.null else field.get_default()
                 if isinstance(default, int) or default in ("", []):

@@ -1,6 +1,6 @@
 """The long operations, each alone in a process of its own, so that its memory can be told: prints one JSON line.
 
-`import`, `file` and `sweep` are ours; with `-floor` they are the plain SQL for the same end.
+`import`, `file`, `sweep` and `events` are ours; with `-floor` they are the plain SQL for the same end.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
+from itertools import batched
 from typing import Any
 
 from django.db import connection, transaction
@@ -24,13 +23,30 @@ from apps.crm.demo.story import external_id
 from apps.crm.models import Account, Policy, StageTransition
 from apps.crm.reporting import report_accounts
 from apps.intake.columns import suggested
-from apps.intake.files import Table
+from apps.intake.drain import apply_due
+from apps.intake.files import MOST_ROWS, Table
 from apps.intake.loading import take_in
+from apps.intake.models import Event
+from apps.intake.samples import About, sample
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
+from tests.bench.servers import peak_mb
 
 PLAYBOOK = "final-outreach-due"
 TICKS = 30
+# What is told of an account, one after the other.
+KINDS = (
+    ("ingest", "account.upserted"),
+    ("stripe", "invoice.created"),
+    ("ingest", "conversation.outbound"),
+    ("stripe", "invoice.finalized"),
+    ("ingest", "conversation.inbound"),
+    ("stripe", "invoice.payment_failed"),
+    ("ingest", "call.booked"),
+    ("stripe", "invoice.paid"),
+    ("ingest", "call.held"),
+    ("stripe", "customer.updated"),
+)
 COLUMNS = ("external_id", "name", "domain", "plan", "mrr", "forecast", "next_renewal_on", "users_count")
 
 
@@ -80,24 +96,74 @@ def import_floor(number: int, given: Iterator[Any] | None = None) -> dict[str, A
         return {"created": number // 2, "updated": number // 2}
 
 
-def csv_file(number: int) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows(rows(number))
-    return text.getvalue().encode()
+def csv_files(number: int) -> list[bytes]:
+    """As few files as may hold so many rows."""
+    files = []
+    for some in batched(rows(number), MOST_ROWS):
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows(some)
+        files.append(text.getvalue().encode())
+    return files
 
 
-def file(number: int, content: bytes) -> dict[str, Any]:
-    table = Table(content)
-    done = take_in(table, suggested(table.header), now=timezone.now(), by=None, held_by="import:1")
-    return {"created": done.created, "updated": done.updated}
+def file(number: int, contents: list[bytes]) -> dict[str, Any]:
+    done = {"created": 0, "updated": 0}
+    for content in contents:
+        table = Table(content)
+        outcome = take_in(table, suggested(table.header), now=timezone.now(), by=None, held_by="import:1")
+        done["created"] += outcome.created
+        done["updated"] += outcome.updated
+    return done
 
 
-def file_floor(number: int, content: bytes) -> dict[str, Any]:
-    reader = csv.reader(io.StringIO(content.decode()))
-    next(reader)
-    return import_floor(number, reader)
+def file_floor(number: int, contents: list[bytes]) -> dict[str, Any]:
+    for content in contents:
+        reader = csv.reader(io.StringIO(content.decode()))
+        next(reader)
+        import_floor(number, reader)
+    return {"created": number // 2, "updated": number // 2}
+
+
+def told(number: int) -> list[tuple[int, int]]:
+    """Keep so many events, about accounts of all open stages by turns; which event is about which account."""
+    now = timezone.now()
+    ours = Account.objects.in_open_stages().filter(quarantine="", held_by="").order_by("pk")
+    abouts = [(made.pk, About.account(made, now=now)) for made in ours[: number // len(KINDS) + 1]]
+    said = [(pk, about, *kind) for kind in KINDS for pk, about in abouts][:number]
+    events = [
+        Event(
+            provider=door,
+            external_id=f"bench-{place}",
+            type=type,
+            body=sample(door, type, about, "whsec_c2VjcmV0").body,
+            received_at=now,
+            due_at=now,
+        )
+        for place, (_, about, door, type) in enumerate(said)
+    ]
+    Event.objects.bulk_create(events)
+    return [(event.pk, pk) for event, (pk, *_) in zip(events, said, strict=True)]
+
+
+def events(number: int, pairs: list[tuple[int, int]]) -> dict[str, Any]:
+    apply_due(now=timezone.now())
+    return {"applied": Event.objects.filter(state=Event.State.DONE, external_id__startswith="bench-").count()}
+
+
+def events_floor(number: int, pairs: list[tuple[int, int]]) -> dict[str, Any]:
+    """For each a transaction that locks the account, keeps one fact of it, and says that the event is done."""
+    for event, account in pairs:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT FROM crm_account WHERE id = %s FOR NO KEY UPDATE", [account])
+            cursor.execute("UPDATE crm_account SET users_count = 12 WHERE id = %s", [account])
+            cursor.execute(
+                "UPDATE intake_event SET state = 'done', account_id = %s, tries = 1, due_at = NULL, done_at = now()"
+                " WHERE id = %s AND due_at <= now()",
+                [account, event],
+            )
+    return {"applied": len(pairs)}
 
 
 def sweep(number: int) -> dict[str, Any]:
@@ -179,14 +245,6 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _peak_mb() -> float:
-    """The most memory this process has held; the number that `getrusage` tells is its parent's, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-
-
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "import": import_,
     "import-floor": import_floor,
@@ -195,13 +253,22 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "sweep": sweep,
     "sweep-floor": sweep_floor,
     "ticks": ticks,
+    "events": events,
+    "events-floor": events_floor,
+}
+# What is made before the clock starts.
+GIVEN: dict[str, Callable[[int], Any]] = {
+    "file": csv_files,
+    "file-floor": csv_files,
+    "events": told,
+    "events-floor": told,
 }
 
 if __name__ == "__main__":
     name, number = sys.argv[1], int(sys.argv[2])
-    given = [csv_file(number)] if name.startswith("file") else []
+    given = [GIVEN[name](number)] if name in GIVEN else []
     connection.ensure_connection()
     done: dict[str, Any] = {}
-    before = _peak_mb()
+    before = peak_mb()
     seconds = _seconds(lambda: done.update(JOBS[name](number, *given)))
-    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb() - before, **done}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb() - before, **done}))

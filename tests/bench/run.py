@@ -7,8 +7,6 @@ import json
 import logging
 import os
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,22 +27,18 @@ from apps.crm.filters import SORTS
 from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import STAGES, Stage
-from tests.bench import HOST
+from tests.bench import HOST, doors
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
+from tests.bench.rounds import ROUNDS, Figures, cpu_since, in_turn, job, long_one, ok, say
 from tests.bench.servers import CSRF, Answer, Client, Server, serving
 
-ROUNDS = 3
 PAGES_A_ROUND = 20
 MOVES_A_ROUND = 30
 MOVES_EACH = 8
-MOST_IMPORTED = {"import": 100_000, "file": 50_000}
+MOST_IMPORTED = 100_000
 # Between these two a person may move an account to and fro for ever.
 TO_AND_FRO = {Stage.ENGAGED_EMAIL: Stage.CALL_BOOKED, Stage.CALL_BOOKED: Stage.ENGAGED_EMAIL}
-
-Ask = Callable[[], Answer]
-# What a result is made of, by name.
-Figures = dict[str, Any]
 
 
 class Page(NamedTuple):
@@ -53,10 +47,6 @@ class Page(NamedTuple):
     name: str
     path: str
     floor: str
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def pages() -> list[Page]:
@@ -84,31 +74,6 @@ def _deep(name: str, path: str, floor: str, accounts: Any) -> Page:
     renewal, pk = dated.values_list("renewal_on", "pk")[dated.count() // 2]
     cursor = cursor_after(Order("renewal", SORTS["renewal"]), renewal, pk)
     return Page(name, f"{path}cursor={cursor}", f"/list?list={floor}&renewal={renewal}&after={pk}")
-
-
-def ok(answer: Answer) -> float:
-    if answer.status != 200:
-        raise SystemExit(f"An answer was {answer.status} instead of 200:\n{answer.body[:2000].decode()}")
-    return answer.seconds
-
-
-def in_turn(ours: Ask, floor: Ask, number: int, servers: tuple[Server, Server]) -> Figures:
-    """Figures from rounds of both, one question of each after the other: what disturbs one disturbs the other."""
-    for ask in (ours, floor):
-        for _ in range(6):
-            ok(ask())
-    rounds, before = [], [server.cpu() for server in servers]
-    for _ in range(ROUNDS):
-        took = [(ok(ours()), ok(floor())) for _ in range(number)]
-        rounds.append(([one for one, _ in took], [other for _, other in took]))
-    return compared(rounds) | cpu_since(before, servers, ROUNDS * number)
-
-
-def cpu_since(before: list[float], servers: tuple[Server, Server], number: int) -> Figures:
-    """The processor time of one request, ours and the floor's, which other work on the machine does not blur."""
-    names = ("cpu_ms", "floor_cpu_ms")
-    spent = [1000 * (server.cpu() - then) / number for server, then in zip(servers, before, strict=True)]
-    return dict(zip(names, spent, strict=True))
 
 
 def inside(session: str, method: str, path: str, **fields: Any) -> Figures:
@@ -263,36 +228,6 @@ def move_together(ours: Server, floor: Server, sessions: list[str], size: int) -
     yield Result("16 people moving at once", size, **figures, note=note)
 
 
-def job(name: str, number: int, address: str) -> dict[str, Any]:
-    """Run one long operation in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "jobs", name, str(number)],
-        env=os.environ | {"DATABASE_URL": address},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=600,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def long_one(databases: Databases, of: str, name: str, number: int) -> tuple[Figures, dict[str, Any]]:
-    """Rounds of an operation and its floor, each on a copy of its own; figures, and what the last of ours said."""
-    rounds, peaks, last = [], [], {}
-    for _ in range(ROUNDS):
-        took = []
-        for one in (name, f"{name}-floor"):
-            with databases.copy(of, "work") as address:
-                done = job(one, number, address)
-            took.append(done)
-        if {**took[0], "seconds": 0, "peak_mb": 0} != {**took[1], "seconds": 0, "peak_mb": 0}:
-            raise SystemExit(f"{name} and its floor did not do the same: {took}")
-        rounds.append(([took[0]["seconds"]], [took[1]["seconds"]]))
-        peaks.append(took[0]["peak_mb"])
-        last = took[0]
-    return compared(rounds) | {"peak_mb": median(peaks)}, last
-
-
 def sweep(databases: Databases, size: int) -> Iterator[Result]:
     with databases.copy("seed", "due"):
         databases.use("due")
@@ -344,18 +279,13 @@ def ticks(databases: Databases, size: int) -> Iterator[Result]:
 
 
 def imports(databases: Databases, size: int) -> Iterator[Result]:
+    number = min(size, MOST_IMPORTED)
     for name, label in (("import", "import, reporting step"), ("file", "import, CSV file")):
-        number = min(size, MOST_IMPORTED[name])
         figures, _ = long_one(databases, "seed", name, number)
         yield Result(label, size, **figures, note=f"{number:,} rows, half of them updates")
 
 
-def measure(databases: Databases, size: int) -> Iterator[Result]:
-    begin = time.monotonic()
-    databases.use("seed")
-    fill(size)
-    sessions = sign_in()
-    say(f"{size:,} accounts: filled in {time.monotonic() - begin:.0f} s")
+def behind_the_server(databases: Databases, size: int, sessions: list[str]) -> Iterator[Result]:
     with databases.copy("seed", "web") as address:
         databases.use("web")
         with ExitStack() as stack:
@@ -366,9 +296,35 @@ def measure(databases: Databases, size: int) -> Iterator[Result]:
             yield from move_one(ours, floor, sessions[0], size)
             yield from move_together(ours, floor, sessions, size)
     databases.use("seed")
-    yield from sweep(databases, size)
-    yield from ticks(databases, size)
-    yield from imports(databases, size)
+
+
+# By what `BENCH_ONLY` names them.
+PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
+    "pages": behind_the_server,
+    "sweep": lambda databases, size, _: sweep(databases, size),
+    "ticks": lambda databases, size, _: ticks(databases, size),
+    "import": lambda databases, size, _: imports(databases, size),
+    "api": lambda databases, size, _: doors.by_the_api(databases, size, min(size, MOST_IMPORTED)),
+    "webhooks": lambda databases, size, _: doors.webhooks(databases, size),
+}
+
+
+def measure(databases: Databases, size: int, names: list[str]) -> Iterator[Result]:
+    begin = time.monotonic()
+    databases.use("seed")
+    fill(size)
+    sessions = sign_in()
+    say(f"{size:,} accounts: filled in {time.monotonic() - begin:.0f} s")
+    for name in names:
+        yield from PARTS[name](databases, size, sessions)
+
+
+def asked_for(names: str) -> list[str]:
+    """The parts to be measured, of those named with commas; all of them where none is."""
+    wanted = [name for name in names.split(",") if name] or [*PARTS]
+    if unknown := [name for name in wanted if name not in PARTS]:
+        raise SystemExit(f"BENCH_ONLY names {', '.join(unknown)}; there are {', '.join(PARTS)}.")
+    return wanted
 
 
 def machine() -> str:
@@ -388,12 +344,13 @@ def main() -> None:
     # The servers log as a deployment's do, into a file; here the lines of requests in process are only in the way.
     logging.disable(logging.INFO)
     call_command("collectstatic", interactive=False, verbosity=0)
+    names = asked_for(os.environ.get("BENCH_ONLY", ""))
     databases = Databases(os.environ["DATABASE_URL"])
     results: list[Result] = []
     try:
         databases.make("seed")
         for size in sizes(int(os.environ.get("BENCH_SIZE") or DEFAULT_SIZES[-1])):
-            for result in measure(databases, size):
+            for result in measure(databases, size, names):
                 say(
                     f"  {result.name}: {result.p50_ms:.1f} ms{f', {result.ratio:.2f}×' if result.ratio else ''}"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,14 @@ from tests.bench import HOST
 CSRF = "b" * 32
 
 
+def peak_mb(pid: str = "self") -> float:
+    """The most memory a process has held; the number that `getrusage` tells is its parent's, too."""
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
 class Server(NamedTuple):
     """A web server that runs, and the processor time it has taken so far."""
 
@@ -33,6 +42,11 @@ class Server(NamedTuple):
         """Seconds, of all its processes; whatever else this machine does has no part in them."""
         family = [self.process, *self.process.children(recursive=True)]
         return sum(sum(one.cpu_times()[:2]) for one in family)
+
+    def peak_mb(self) -> float:
+        """The most memory that any of its processes has held."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return max(peak_mb(str(one.pid)) for one in family)
 
 
 @contextmanager
@@ -99,9 +113,15 @@ class Client:
     def post(self, path: str, **fields: str | int) -> Answer:
         return self._ask("POST", path, urlencode(fields))
 
-    def _ask(self, method: str, path: str, body: str | None) -> Answer:
+    def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """What a program asks, who brings headers of its own."""
+        return self._ask(method, path, body, headers)
+
+    def _ask(
+        self, method: str, path: str, body: str | bytes | None, headers: dict[str, str] | None = None
+    ) -> Answer:
         begin = time.perf_counter()
-        self._connection.request(method, path, body, self._headers)
+        self._connection.request(method, path, body, self._headers | (headers or {}))
         answer = self._connection.getresponse()
         content = answer.read()
         return Answer(answer.status, content, time.perf_counter() - begin)

@@ -15,14 +15,16 @@ from config.embedded.supervisor import Supervisor
 AGAIN_AFTER = 0.25
 # Whom a kill hits: a part with all its processes, or one child of it.
 VICTIMS = ("web", "postgres", "worker", "valkey", "a web child", "beat", "a pool child")
+# What a negative control goes without: the part that runs another app for it, and that app.
+WITHOUT = {"sweep": ("beat", "tests.chaos.unswept"), "claim": ("worker", "tests.chaos.unclaimed")}
 
 
 class House(Supervisor):
-    """``swept`` says whether beat sends the sweep; ``down`` names servers that stay down when they were killed."""
+    """``without`` is one of ``WITHOUT``, or nothing; ``down`` names servers that stay down when they were killed."""
 
-    def __init__(self, *, swept=True):
+    def __init__(self, *, without=""):
         super().__init__()
-        self.swept = swept
+        self.without = without
         self.down = set()
 
     @contextmanager
@@ -54,11 +56,12 @@ class House(Supervisor):
         """Web, worker and beat, until all are up."""
         with self.quiet():
             self._start_parts()
-            if not self.swept:
-                beat = self.part("beat")
-                beat.stop(0.2)
-                beat.command[beat.command.index("config")] = "tests.chaos.unswept"
-                beat.start()
+            if self.without:
+                name, app = WITHOUT[self.without]
+                part = self.part(name)
+                part.stop(0.2)
+                part.command[part.command.index("config")] = app
+                part.start()
         if not wait_until(self.all_up, 180):
             raise SystemExit("Not all parts came up; see above.")
 

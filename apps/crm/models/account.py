@@ -87,6 +87,11 @@ def mark_of_now() -> str:
 
 
 class AccountQuerySet(ScopedQuerySet):
+    def locked(self, pk: int) -> Account:
+        """An account as it is now, its row taken for the rest of the transaction, before anything that hangs on it."""
+        found: Account = self.select_for_update(no_key=True).get(pk=pk)
+        return found
+
     def in_open_stages(self) -> AccountQuerySet:
         return self.filter(stage__in=OPEN)
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         status, answer = _post(place, f"/hooks/{door}/", signed)
         if status != 200:
             raise CommandError(f"The server answered {status}: {answer.get('detail', 'nothing more')}")
-        name = DOORS[door].identify(signed.headers, json.loads(signed.body))[0]
+        name = DOORS[door].identify(signed.headers, DOORS[door].parse(signed.body))[0]
         said = "Kept" if answer.get("kept") else "Told before, so nothing follows"
         self.stdout.write(
             f"{said}: {type} about {about.name}. {url.rstrip('/')}/events/?q={quote(name, safe='')}"

@@ -6,21 +6,18 @@ the one that was booked, the order given back the one that was bought.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
-from zlib import crc32
 
 from django.conf import settings
 
-from apps.crm.models import Account, User
-from apps.intake.doors.signatures import standard_key
+from apps.intake.samples.about import About, Unsendable
+from apps.intake.samples.mail import MAIL
+from apps.intake.samples.signing import SIGNED, Signed
+
+__all__ = ["CONSULTATION", "INTRO_CALL", "SAMPLES", "About", "Signed", "Unsendable", "sample"]
 
 # What `make run` tells the doors of Calendly and Shopify, so that these are understood.
 INTRO_CALL = "https://api.calendly.com/event_types/onramp-sample-intro"
@@ -30,124 +27,9 @@ PRICE = "500.00"
 Body = dict[str, Any]
 
 
-class Unsendable(Exception):
-    """No sample can be made, for the reason in its words."""
-
-
-@dataclass(frozen=True)
-class About:
-    """Whom a sample speaks of, by what each system knows them by."""
-
-    key: str
-    name: str
-    email: str
-    customer: str
-    sender: str
-    now: datetime
-
-    @classmethod
-    def account(cls, account: Account, *, now: datetime) -> About:
-        """An account of ours, by a contact's address, or by one in its domain."""
-        contact = account.contacts.order_by("pk").first()
-        if contact is None and not account.domain:
-            raise Unsendable(f"{account.name} has neither a contact nor a domain to be found by.")
-        return cls(
-            key=account.external_id,
-            name=account.name,
-            email=contact.email if contact else f"ann@{account.domain}",
-            customer=account.stripe_customer_id or f"cus_sample_{account.pk}",
-            sender=_specialist(),
-            now=now,
-        )
-
-    @classmethod
-    def stranger(cls, *, now: datetime) -> About:
-        """Somebody whom nobody knows: what is said of them waits on the events page."""
-        return cls(
-            "sample-stranger",
-            "Sample Stranger",
-            "ann@stranger.demo.example",
-            "cus_sample_stranger",
-            _specialist(),
-            now,
-        )
-
-    @property
-    def number(self) -> int:
-        """A number of its own, for systems that count."""
-        return 4_000_000_000 + crc32(self.key.encode())
-
-    @property
-    def call(self) -> str:
-        return f"sample-call-{self.key}"
-
-    @property
-    def order(self) -> str:
-        return f"sample-order-{self.key}"
-
-    def at(self, **ago: float) -> str:
-        return (self.now + timedelta(**ago)).isoformat()
-
-
-class Signed(NamedTuple):
-    """A request as its sender would make it."""
-
-    body: bytes
-    headers: dict[str, str]
-
-
 def sample(door: str, type: str, about: About, secret: str) -> Signed:
     """The event of a type, about somebody, signed. Both names are of ``SAMPLES``."""
-    body = json.dumps(SAMPLES[door][type](about)).encode()
-    return Signed(body, {"Content-Type": "application/json", **_SIGNED[door](type, body, about.now, secret)})
-
-
-def _specialist() -> str:
-    """Whose mail counts as an outreach."""
-    found = User.objects.sender_group().exclude(email="").order_by("pk").first()
-    return found.email if found else "specialist@onramp.example"
-
-
-# How each sender signs
-
-
-def _mac(secret: bytes, signed: bytes) -> hmac.HMAC:
-    return hmac.new(secret, signed, hashlib.sha256)
-
-
-def _timed(header: str) -> Callable[[str, bytes, datetime, str], dict[str, str]]:
-    def sign(type: str, body: bytes, now: datetime, secret: str) -> dict[str, str]:
-        seconds = str(int(now.timestamp()))
-        right = _mac(secret.encode(), seconds.encode() + b"." + body).hexdigest()
-        return {header: f"t={seconds},v1={right}"}
-
-    return sign
-
-
-def _shopify_signed(type: str, body: bytes, now: datetime, secret: str) -> dict[str, str]:
-    return {
-        "X-Shopify-Hmac-SHA256": base64.b64encode(_mac(secret.encode(), body).digest()).decode(),
-        "X-Shopify-Webhook-Id": str(uuid4()),
-        "X-Shopify-Topic": type,
-    }
-
-
-def _standard_signed(type: str, body: bytes, now: datetime, secret: str) -> dict[str, str]:
-    name, seconds = f"msg_{uuid4().hex}", str(int(now.timestamp()))
-    right = _mac(standard_key(secret), f"{name}.{seconds}.".encode() + body).digest()
-    return {
-        "webhook-id": name,
-        "webhook-timestamp": seconds,
-        "webhook-signature": f"v1,{base64.b64encode(right).decode()}",
-    }
-
-
-_SIGNED: Mapping[str, Callable[[str, bytes, datetime, str], dict[str, str]]] = {
-    "stripe": _timed("Stripe-Signature"),
-    "calendly": _timed("Calendly-Webhook-Signature"),
-    "shopify": _shopify_signed,
-    "ingest": _standard_signed,
-}
+    return SIGNED[door](type, SAMPLES[door][type](about), about.now, secret)
 
 
 # What each sender says
@@ -306,7 +188,7 @@ _INGEST: Mapping[str, Callable[[About], Body]] = {
     },
     "subscription.canceled": lambda about: {"account": about.key, "at": about.at()},
 }
-SAMPLES: Mapping[str, Mapping[str, Callable[[About], Body]]] = {
+SAMPLES: Mapping[str, Mapping[str, Callable[[About], Any]]] = {
     "stripe": {type: _stripe(type, found) for type, found in _STRIPE.items()},
     "calendly": {
         type: _calendly(type)
@@ -323,4 +205,5 @@ SAMPLES: Mapping[str, Mapping[str, Callable[[About], Body]]] = {
         "refunds/create": _refund,
     },
     "ingest": {type: _ingest(type, data) for type, data in _INGEST.items()},
+    **MAIL,
 }
