@@ -363,6 +363,14 @@ class MailForm(forms.Form):
     )
 
 
+class MeForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What somebody sets for themselves."""
+
+    class Meta:
+        model = User
+        fields = ("time_zone", "hours", "single_keys")
+
+
 class LookedForm(forms.Form):
     until = forms.DateTimeField()
 

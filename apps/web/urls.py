@@ -21,6 +21,7 @@ from apps.web.views import (
     notices,
     outbox,
     playbooks,
+    settings,
     steering,
     survey,
     tasking,
@@ -113,6 +114,8 @@ urlpatterns = [
     path("playbooks/<slug:name>/skip/", steering.skip_account, name="playbook_skip"),
     path("playbooks/<slug:name>/unskip/", steering.unskip_account, name="playbook_unskip"),
     path("readyz", health.readyz, name="readyz"),
+    path("settings/", settings.settings, name="settings"),
+    path("settings/me/", settings.me, name="settings_me"),
     path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
     *(

@@ -22,7 +22,7 @@ class ColleagueAdmin(UserAdmin, Kept):
     filter_horizontal = ["groups"]
     fieldsets = [
         (None, {"fields": ["username", "password", "is_active"]}),
-        ("Person", {"fields": ["first_name", "last_name", "email", "time_zone"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email", "time_zone", "hours"]}),
         ("Mail", {"fields": ["digest", "digest_hour", "mention_mail"]}),
         ("Roles", {"fields": ["groups"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),

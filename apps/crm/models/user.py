@@ -105,6 +105,12 @@ class User(AbstractUser):
     """
 
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    hours = models.CharField(
+        "working hours", max_length=80, blank=True, help_text="When they work, in words; colleagues see it."
+    )
+    single_keys = models.BooleanField(
+        "shortcuts of a single key", default=True, help_text="Off, a letter typed by mistake does nothing."
+    )
     looked_at = models.DateTimeField(
         null=True, blank=True, help_text="When this person last finished a pass over the daily list."
     )
