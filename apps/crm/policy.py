@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
@@ -29,6 +30,15 @@ class Number:
     says: str
     handbook: bool = False
 
+    @property
+    def most(self) -> int:
+        """The largest value it takes."""
+        return MOST.get(self.unit, MOST_OF_ANY)
+
+
+# More than this of a unit is a slip of the hand, and days past the calendar's end would fail every page.
+MOST = {"days": 3650, "minutes": 7 * 24 * 60, "o’clock": 23, "of 10": 10}
+MOST_OF_ANY = 10_000_000
 
 NUMBERS: dict[str, Number] = {
     "time_zone": Number("UTC", "time zone", "The team's day: what “today” means for renewals and playbooks."),
@@ -216,10 +226,46 @@ class Policy(models.Model):
             raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
         if self.name == "time_zone" and self.value not in available_timezones():
             raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
-        if self.name == "digest_hour" and int(self.value) > 23:
+        if self.name == "digest_hour" and int(self.value) > number.most:
             raise ValidationError({"value": "An hour of the day is 0 to 23."})
+        if isinstance(number.default, int) and int(self.value) > number.most:
+            raise ValidationError(
+                {"value": f"{self.value} is too much: at most {number.most:,} {number.unit}."}
+            )
         if self.name == "booking_link" and self.value and not self.value.startswith("https://"):
             raise ValidationError({"value": "The booking link is an address that begins with https://."})
+        people = get_user_model().objects.filter(is_active=True, username=self.value)
+        if self.name == "alert_owner" and self.value and not people.exists():
+            raise ValidationError({"value": f"Nobody active has the login {self.value!r}."})
+
+    @classmethod
+    def choose(cls, name: str, value: str, *, starts_on: date, by: Any, now: datetime) -> None:
+        """Have a number hold from a day on; a day of which it was chosen before is chosen anew.
+
+        Raises ``ValidationError`` for a value that is none, and for a day gone by: the past keeps its rules.
+        """
+        if starts_on < cls.at(now).today:
+            raise ValidationError({"starts_on": "The past keeps its rules: choose today or a later day."})
+        cls(name=name, value=value, starts_on=starts_on).full_clean(
+            validate_unique=False, validate_constraints=False
+        )
+        cls.objects.update_or_create(
+            name=name, starts_on=starts_on, defaults={"value": value, "set_by": by, "set_at": now}
+        )
+
+    def take_back(self, *, now: datetime) -> bool:
+        """Drop a value that does not hold yet; False, and nothing is changed, once its day has come."""
+        rows = type(self).objects.filter(pk=self.pk, starts_on__gt=type(self).at(now).today)
+        return bool(rows.delete()[0])
+
+    @classmethod
+    def trying(cls, name: str, value: str, now: datetime) -> Numbers:
+        """The policy as it would hold at ``now`` if this number were another; one query."""
+        cls(name=name, value=value, starts_on=now.date()).full_clean(
+            validate_unique=False, validate_constraints=False
+        )
+        rows = cls.objects.order_by("starts_on").values_list("name", "value", "starts_on")
+        return Numbers(now, [*rows, (name, value, date.min)])
 
     @classmethod
     def at(cls, now: datetime, on: date | None = None) -> Numbers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any, NamedTuple
+from zoneinfo import available_timezones
 
 from django.contrib.messages import get_messages
 from django.templatetags.static import static
@@ -21,6 +22,7 @@ from apps.intake.events import LATE_AFTER, TOO_MANY
 from apps.intake.models import Event
 from apps.outbox.models import Gate
 from apps.web import display
+from apps.web.sections import SECTIONS
 
 
 class Page(NamedTuple):
@@ -105,6 +107,12 @@ def address(name: str, *args: Any) -> str:
     return reverse(name, args=args)
 
 
+@lru_cache(maxsize=1)
+def time_zones() -> list[str]:
+    """The names of the time zones there are."""
+    return sorted(available_timezones())
+
+
 def environment(**options: Any) -> Environment:
     """Build the environment; a name that is not there raises instead of printing nothing."""
     # Django's backend turns autoescape on among the options.
@@ -118,6 +126,8 @@ def environment(**options: Any) -> Environment:
         mark=lambda: MARK,
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
+        sections=lambda: SECTIONS,
+        time_zones=time_zones,
         bar_of=bar_of,
         dead_gates=Gate.objects.dead,
         get_messages=get_messages,

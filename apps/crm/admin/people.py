@@ -6,23 +6,37 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly, Records
 from apps.crm.models import Contact, User
+from apps.crm.models.user import ADMIN, LAST_ADMIN
+
+
+class ColleagueForm(UserChangeForm):
+    def clean(self) -> dict[str, Any]:
+        """Refuse what would leave nobody who may change the team."""
+        given: dict[str, Any] = super().clean() or {}
+        is_admin = self.instance.is_superuser or ADMIN in {group.name for group in given.get("groups", [])}
+        if not (given.get("is_active") and is_admin) and self.instance.is_last_admin():
+            raise ValidationError(LAST_ADMIN)
+        return given
 
 
 @admin.register(User)
 class ColleagueAdmin(UserAdmin, Kept):
     """Somebody who leaves is deactivated, never deleted: the history names them."""
 
+    form = ColleagueForm
     list_display = ["username", "first_name", "last_name", "email", "held_roles", "is_active", "last_login"]
     list_filter = ["groups", "is_active"]
     filter_horizontal = ["groups"]
     fieldsets = [
         (None, {"fields": ["username", "password", "is_active"]}),
-        ("Person", {"fields": ["first_name", "last_name", "email", "time_zone"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email", "time_zone", "hours"]}),
         ("Mail", {"fields": ["digest", "digest_hour", "mention_mail"]}),
         ("Roles", {"fields": ["groups"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import EmptyResultSet
 from django.core.validators import MaxLengthValidator, MinValueValidator
 from django.db import connection, models, transaction
@@ -69,6 +70,17 @@ def first_outreach_due_on(entered_at: datetime, renewal_on: date | None, numbers
     if renewal_on is not None:
         due = min(due, renewal_on - timedelta(days=numbers.outreach_before_renewal_days))
     return max(due, entered)
+
+
+class Words(Func):
+    """The words of a search text, as the database looks them up: one by one, or by how they begin."""
+
+    # A word has to fit into an index: what stands further back is found as a part of the text only.
+    template = (
+        "array_to_tsvector(array_remove("
+        "regexp_split_to_array(left(%(expressions)s, 500), '[^[:alnum:]]+'), ''))"
+    )
+    output_field = SearchVectorField()
 
 
 class Snapshot(Func):
@@ -434,6 +446,7 @@ class Account(Movable):
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),
             models.Index(fields=["quarantine"], name="account_quarantined", condition=~Q(quarantine="")),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="account_search"),
+            GinIndex(Words("search_text"), name="account_words"),
             models.Index(OpClass(Upper("name"), name="text_pattern_ops"), name="account_name_prefix"),
         ]
 

@@ -7,17 +7,28 @@ from functools import cached_property
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser, Group, UserManager
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
 VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN = ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
 
+LAST_ADMIN = "Nobody else is an admin: make somebody one first."
+
 _WORKS = {SPECIALIST, LEAD, ADMIN}
 _LEADS = {LEAD, ADMIN}
+
+# What each role is, for whoever gives it to a colleague.
+ROLES_SAID = {
+    VIEWER: "reads every page",
+    SPECIALIST: "works with accounts; mail from them counts as an outreach",
+    REVENUE: "reads, sets payment risk and exports revenue",
+    LEAD: "works with accounts, and changes policy, playbooks, templates and tokens",
+    ADMIN: "all of that, and the team itself",
+}
 
 # What each role may do. Pages, API and admin ask ``User.may`` and know no role by name.
 RIGHTS: dict[str, set[str]] = {
@@ -40,6 +51,7 @@ RIGHTS: dict[str, set[str]] = {
     "playbooks": _LEADS,
     "shared views": _LEADS,
     "templates": _LEADS,
+    "labels": _LEADS,
     "tokens": _LEADS,
     "erase": _LEADS,
     "users": {ADMIN},
@@ -105,6 +117,12 @@ class User(AbstractUser):
     """
 
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    hours = models.CharField(
+        "working hours", max_length=80, blank=True, help_text="When they work, in words; colleagues see it."
+    )
+    single_keys = models.BooleanField(
+        "shortcuts of a single key", default=True, help_text="Off, a letter typed by mistake does nothing."
+    )
     looked_at = models.DateTimeField(
         null=True, blank=True, help_text="When this person last finished a pass over the daily list."
     )
@@ -171,6 +189,29 @@ class User(AbstractUser):
         User.objects.filter(pk=self.pk).update(
             looked_at=models.functions.Greatest(models.functions.Coalesce("looked_at", never), until)
         )
+
+    def employ(self, roles: Iterable[str], *, active: bool = True) -> None:
+        """Give this person just these roles, and let them in or not; saves the other facts set before too.
+
+        Raises ``ValidationError``, with nothing changed, where nobody would be left who may change the team.
+        """
+        roles = frozenset(roles)
+        with transaction.atomic():
+            # Two admins who demote each other take their turn here, and the second is refused.
+            list(Group.objects.select_for_update().filter(name=ADMIN))
+            if not (active and ADMIN in roles) and self.is_last_admin():
+                raise ValidationError(LAST_ADMIN)
+            self.is_active = active
+            self.is_superuser = self.is_superuser and ADMIN in roles
+            self.save()
+            self.groups.set([Group.objects.get_or_create(name=name)[0] for name in sorted(roles)])
+        self.__dict__.pop("roles", None)
+        self.__dict__.pop("role_names", None)
+
+    def is_last_admin(self) -> bool:
+        """Whether this person, and no other, may change the team."""
+        admins = User.objects.filter(Q(groups__name=ADMIN) | Q(is_superuser=True), is_active=True).distinct()
+        return self.pk is not None and {*admins.values_list("pk", flat=True)} == {self.pk}
 
     def may(self, right: str) -> bool:
         """Whether this person may do what ``right`` names. The only question ever asked about roles."""
