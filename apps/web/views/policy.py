@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.crm.models import Account, Policy, User
 from apps.crm.policy import NUMBERS, Numbers
-from apps.playbooks.engine import due
+from apps.playbooks.due import due
 from apps.playbooks.registry import PLAYBOOKS
 from apps.web.forms import NumberForm, sentence
 from apps.web.rights import SignedIn, needs
