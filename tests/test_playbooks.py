@@ -14,7 +14,8 @@ from apps.crm.models import Account, Alert, Call, Policy, StageTransition, Task
 from apps.crm.models.account import Plan
 from apps.crm.pipeline import CLOSED, OPEN, Stage
 from apps.playbooks import engine
-from apps.playbooks.engine import NotRun, due, named, run, skip
+from apps.playbooks.due import due
+from apps.playbooks.engine import NotRun, named, run, skip
 from apps.playbooks.jobs import tick
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.registry import PLAYBOOKS

@@ -12,7 +12,8 @@ from apps.crm.models.account import Plan
 from apps.crm.models.bill import ReportedBill
 from apps.crm.pipeline import CLOSED, ONBOARDED, Stage
 from apps.outbox.models import Message
-from apps.playbooks.engine import due, named, run, skip
+from apps.playbooks.due import due
+from apps.playbooks.engine import named, run, skip
 from apps.playbooks.models import Switch
 from tests.factories import NOW, account, days, in_days, user
 

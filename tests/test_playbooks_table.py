@@ -11,7 +11,8 @@ from apps.crm.models import Account, Alert, Bill, Call, Contact, Policy, Purchas
 from apps.crm.models.account import Plan
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.pipeline import CLOSED, ONBOARDED, OPEN, STAGES, Stage
-from apps.playbooks.engine import due, named, run, skip
+from apps.playbooks.due import due
+from apps.playbooks.engine import named, run, skip
 from apps.playbooks.models import Act, Switch
 from apps.playbooks.registry import PLAYBOOKS
 from apps.playbooks.then import RaiseAlert

@@ -8,7 +8,8 @@ from django.db import connection
 from apps.crm.models import Account, Policy, scoping
 from apps.crm.pipeline import Stage
 from apps.crm.scope import Asks, decided_row
-from apps.playbooks.engine import due, named, run
+from apps.playbooks.due import due
+from apps.playbooks.engine import named, run
 from apps.playbooks.registry import PLAYBOOKS
 from tests.factories import NOW, TODAY, account, days, in_days
 

@@ -16,7 +16,8 @@ from apps.crm.pipeline import ONBOARDED, Stage
 from apps.outbox.mail import unsubscribe_url
 from apps.outbox.models import MAIL, Message
 from apps.outbox.send import drain
-from apps.playbooks.engine import due, named, run, skip
+from apps.playbooks.due import due
+from apps.playbooks.engine import named, run, skip
 from apps.playbooks.models import Act, Switch
 from apps.playbooks.simulate import ahead
 from tests.factories import NOW, TODAY, account, days, snapshot, user

@@ -169,6 +169,11 @@ class Numbers:
         apply(self.today)
         self.__dict__.update(values)
 
+    @property
+    def standing(self) -> tuple[Any, ...]:
+        """What stands until the day is over: the day, and every number."""
+        return self.today, *(getattr(self, name) for name in NUMBERS)
+
     def day_of(self, moment: datetime) -> date:
         """The team's day of a moment."""
         return moment.astimezone(self.zone).date()

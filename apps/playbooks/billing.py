@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection, transaction
 from django.db.models import (
     Case,
     DateField,
@@ -18,60 +17,73 @@ from django.db.models import (
     OuterRef,
     Q,
     Subquery,
+    Value,
     When,
 )
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Least, Substr, TruncDate
 
 from apps.crm.enough import Enough
-from apps.crm.models import Account, Bill
+from apps.crm.models import Account, Alert, Bill
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
-from apps.playbooks.then import Row, how_far
-
-_FAILED_PAYMENT = (
-    "alert.kind = 'failed-payment' AND bill.external_id = substring(alert.subject FROM 6)"
-    " AND bill.account_id = alert.account_id"
-)
-# The bill of a renewal falls due within 14 days of it: renewals lie at least 15 days apart.
-_LARGE_INVOICE = (
-    "alert.kind = 'large-invoice' AND bill.account_id = alert.account_id"
-    " AND abs(COALESCE(bill.due_on, bill.period_end) - substring(alert.subject FROM 8)::date) < 15"
-)
-_CLOSE = "resolved_at = %(now)s, resolution = 'The bill is ' || bill.status || '.'"
+from apps.playbooks.then import Row, Tend, cause_gone, change, how_far
 
 
-def _mend(which: str, changes: str, numbers: Numbers) -> None:
-    """Change the alerts, and their bills' accounts' counts; the accounts are locked first, as everywhere."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SELECT alert.account_id FROM crm_alert alert, crm_bill bill WHERE {which}")
-        accounts = Account.objects.filter(pk__in={account for (account,) in cursor.fetchall()}).order_by("pk")
-        if accounts.select_for_update(no_key=True).values_list("pk"):
-            cursor.execute(
-                f"UPDATE crm_alert alert SET {changes} FROM crm_bill bill WHERE {which}", {"now": numbers.now}
-            )
-            accounts.recount()
+def _tells_of(**bill: Any) -> Any:
+    """The bill that the alert at hand, about a failed payment, tells of, where it is like that."""
+    name = Substr(OuterRef("subject"), len("bill:") + 1)
+    return Bill.objects.filter(account=OuterRef("account"), external_id=name, **bill)
 
 
-def tend_failed_payments(numbers: Numbers, enough: Enough) -> None:
-    """Count further attempts in the alerts about failed bills, and close those whose bill is settled.
+def _tried_again(numbers: Numbers) -> Any:
+    further = _tells_of(status=Bill.Status.OPEN, attempts__gt=0).filter(attempts__gt=OuterRef("attempts"))
+    return Alert.objects.filter(Exists(further), kind="failed-payment")
 
-    An alert that was resolved is open again after a further attempt.
-    """
-    _mend(
-        f"{_FAILED_PAYMENT} AND bill.status = 'open' AND bill.attempts > 0 AND bill.attempts > alert.attempts",
-        "attempts = bill.attempts, resolved_at = NULL, resolved_by_id = NULL, resolution = '',"
-        " acknowledged_at = NULL, acknowledged_by_id = NULL, snoozed_until = NULL",
-        numbers,
+
+def _count_up(alerts: Any, numbers: Numbers, enough: Enough) -> None:
+    change(
+        alerts,
+        attempts=Subquery(_tells_of().values("attempts")),
+        resolved_at=None,
+        resolved_by=None,
+        resolution="",
+        acknowledged_at=None,
+        acknowledged_by=None,
+        snoozed_until=None,
     )
-    settled = "bill.status IN ('paid', 'void', 'uncollectible') AND alert.resolved_at IS NULL"
-    _mend(f"{_FAILED_PAYMENT} AND {settled}", _CLOSE, numbers)
 
 
-def tend_large_invoices(numbers: Numbers, enough: Enough) -> None:
-    """Close the alerts about large invoices whose bill is paid."""
-    _mend(f"{_LARGE_INVOICE} AND bill.status = 'paid' AND alert.resolved_at IS NULL", _CLOSE, numbers)
+def _is_settled(numbers: Numbers) -> Any:
+    settled = _tells_of(status__in=(Bill.Status.PAID, Bill.Status.VOID, Bill.Status.UNCOLLECTIBLE))
+    return Alert.objects.open().filter(Exists(settled), kind="failed-payment")
+
+
+def _is_paid(numbers: Numbers) -> Any:
+    """The bill of a renewal falls due within 14 days of it: renewals lie at least 15 days apart."""
+    renewal = Cast(Substr(OuterRef("subject"), len("period:") + 1), DateField())
+    bills = Bill.objects.filter(account=OuterRef("account"), status=Bill.Status.PAID)
+    near = bills.alias(apart=_days_between(Coalesce("due_on", "period_end"), renewal)).filter(apart__lt=15)
+    return Alert.objects.open().filter(Exists(near), kind="large-invoice")
+
+
+def _days_between(one: Any, other: Any) -> Func:
+    return Func(
+        one,
+        other,
+        template="abs(%(expressions)s)",
+        arg_joiner=" - ",
+        output_field=IntegerField(),
+    )
+
+
+# Further attempts are counted in the alert about a failed bill; one that was resolved is open again then.
+FURTHER_ATTEMPTS = Tend(_tried_again, _count_up)
+SETTLED = cause_gone(
+    _is_settled, Concat(Value("The bill is "), Subquery(_tells_of().values("status")), Value("."))
+)
+PAID = cause_gone(_is_paid, "The bill is paid.")
 
 
 def payment_failed(numbers: Numbers) -> Any:
@@ -106,15 +118,8 @@ def _of_account(*statuses: str) -> Any:
 def invoice_is_large(numbers: Numbers) -> Any:
     """Accounts we serve whose next bill is large and due soon; the forecast stands in while there is no bill."""
     ahead = _of_account(Bill.Status.UPCOMING, Bill.Status.DRAFT).order_by("day", "pk")
-    made = _of_account(Bill.Status.OPEN, Bill.Status.PAID, Bill.Status.UNCOLLECTIBLE).alias(
-        apart=Func(
-            F("day"),
-            OuterRef("renewal_on"),
-            template="abs(%(expressions)s)",
-            arg_joiner=" - ",
-            output_field=IntegerField(),
-        )
-    )
+    made = _of_account(Bill.Status.OPEN, Bill.Status.PAID, Bill.Status.UNCOLLECTIBLE)
+    made = made.alias(apart=_days_between(F("day"), OuterRef("renewal_on")))
     paid = _of_account(Bill.Status.PAID).filter(amount__gt=0).order_by("-day", "-pk").values("amount")
     expected = Case(When(~Exists(made.filter(apart__lt=15)), then=F("forecast")))
     soon = (numbers.today, numbers.today + timedelta(days=numbers.large_invoice_days))
@@ -126,6 +131,7 @@ def invoice_is_large(numbers: Numbers) -> Any:
     forecast = Account.objects.served().filter(renewal_on__range=soon, forecast__gte=least).order_by()
     # Less is large beside the last paid bill only; most have none.
     forecast = forecast.filter(Q(forecast__gte=numbers.large_invoice_from) | Q(bills_held__gt=0))
+    times = Coalesce(F("last_paid") * numbers.large_invoice_times, numbers.large_invoice_from)
     return (
         Account.objects.served()
         .filter(pk__in=billed.values("account").union(forecast.values("pk")))
@@ -136,11 +142,8 @@ def invoice_is_large(numbers: Numbers) -> Any:
             last_three=ArraySubquery(paid[:3]),
         )
         .filter(due__range=soon)
-        .filter(
-            Q(amount__gte=numbers.large_invoice_from)
-            | Q(amount__gte=numbers.large_invoice_least)
-            & Q(amount__gte=F("last_paid") * numbers.large_invoice_times)
-        )
+        # One comparison: each would look the bill up again.
+        .filter(amount__gte=Least(numbers.large_invoice_from, Greatest(numbers.large_invoice_least, times)))
     )
 
 

@@ -18,8 +18,9 @@ from django.db import connection, transaction
 from django.db.models import Case, Exists, OuterRef, When
 
 from apps.crm.enough import Enough, never
-from apps.crm.models import Account, Policy, StageTransition, User
+from apps.crm.models import Account, Policy, User
 from apps.crm.policy import Numbers
+from apps.playbooks.due import due, with_work
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.occasions import RENEWAL
 from apps.playbooks.registry import PLAYBOOKS, Playbook
@@ -66,28 +67,6 @@ def named(name: str) -> Playbook:
     if name not in PLAYBOOKS:
         raise NotRun(f"There is no playbook “{name}”. There are: {', '.join(PLAYBOOKS)}.")
     return PLAYBOOKS[name]
-
-
-def due(playbook: Playbook, numbers: Numbers, *, held: bool = False) -> Any:
-    """The accounts a playbook would act on now, annotated with their ``occasion``, those that renew first ahead.
-
-    Accounts that a person must place first are never among them; those that an import holds only when asked for.
-    """
-    rows = playbook.who(numbers).filter(quarantine="")
-    if not held:
-        rows = rows.filter(held_by="")
-    if playbook.then.to is not None:
-        # One move an account a run: all that a run moves, it moves at the same instant.
-        moves = StageTransition.objects.filter(at=numbers.now, cause__startswith="playbook:")
-        rows = rows.filter(~Exists(moves.filter(account=OuterRef("pk"))))
-    rows = rows.annotate(occasion=playbook.once.occasion).alias(renewal=RENEWAL.occasion)
-    # An act for the renewal of a playbook that counts by something else is a skip until the next renewal.
-    settled = Act.objects.filter(
-        playbook=playbook.name,
-        account=OuterRef("pk"),
-        occasion__in=[OuterRef("occasion"), OuterRef("renewal")],
-    )
-    return rows.filter(~Exists(settled))
 
 
 def lines(playbook: Playbook, numbers: Numbers, rows: Any) -> Iterator[Line]:
@@ -157,15 +136,32 @@ def run(
     sweeps = [Sweep(playbook, numbers, held, of, tell, enough) for playbook in playbooks]
     going = [sweep for sweep in sweeps if sweep.playbook.name not in paused]
     for sweep in sweeps:
-        if sweep not in going:
-            sweep.result.paused = True
-        elif dry_run:
+        sweep.result.paused = sweep not in going
+    if dry_run:
+        for sweep in going:
             sweep.preview()
-        else:
+        return [sweep.result for sweep in sweeps]
+    if on is None and not held:
+        _go_where_there_is_work(going, numbers, of, by=by)
+    else:
+        for sweep in going:
             sweep.go(on=on, by=by)
-    if going and not dry_run and of is None:
+    if going and of is None:
         Switch.objects.ran([sweep.playbook.name for sweep in going], now=now)
     return [sweep.result for sweep in sweeps]
+
+
+def _go_where_there_is_work(
+    sweeps: Sequence[Sweep], numbers: Numbers, of: Collection[int] | None, **about: Any
+) -> None:
+    """Run those that have work, in order; what one has done may be work for the next, so they are asked again."""
+    playbooks = [sweep.playbook for sweep in sweeps]
+    busy = with_work(playbooks, numbers, of=of)
+    for sweep in sweeps:
+        if sweep.playbook.name in busy:
+            sweep.go(**about)
+            if len(busy) < len(sweeps):
+                busy = with_work(playbooks, numbers, of=of)
 
 
 @dataclass(eq=False)
@@ -196,7 +192,8 @@ class Sweep:
         """Act on everybody it is for, and keep what happened; ``about`` goes on the run."""
         run = Run(playbook=self.playbook.name, started_at=self.numbers.now, **about)
         try:
-            self.playbook.tend(self.numbers, self.enough)
+            for tend in self.playbook.tends:
+                tend.mend(tend.which(self.numbers), self.numbers, self.enough)
             for ids in batched(self.due().values_list("pk", flat=True).iterator(SLICE), SLICE):
                 if run._state.adding:
                     run.save()

@@ -22,7 +22,6 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce, Concat, TruncDate
 
-from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Bill, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.policy import Numbers
@@ -101,8 +100,8 @@ def leaving_text(row: Row, numbers: Numbers) -> str:
     return f"{why_leaving(row, numbers).rstrip('.')}. Ask them, and move the account to “{to.label}” if they have left."
 
 
-def tend_churn_signals(numbers: Numbers, enough: Enough) -> None:
-    """Close the alerts about accounts that have been billed above 0 for a later period."""
+def _billed_again(numbers: Numbers) -> Any:
+    """The alerts about accounts that have been billed above 0 for a later period."""
     said = Signal.objects.annotate(
         subject=Concat(Value("signal:"), Cast("pk", TextField()), output_field=TextField()),
         day=TruncDate("at", tzinfo=numbers.zone),
@@ -117,5 +116,7 @@ def tend_churn_signals(numbers: Numbers, enough: Enough) -> None:
         output_field=DateField(),
     )
     going_on = Alert.objects.open().filter(kind=_KIND).alias(day=day, billed_from=_billed_from("account"))
-    going_on = going_on.filter(billed_from__gte=F("day"))
-    cause_gone(going_on, "They were billed for a later period.", numbers)
+    return going_on.filter(billed_from__gte=F("day"))
+
+
+GOING_ON = cause_gone(_billed_again, "They were billed for a later period.")

@@ -128,12 +128,15 @@ class SwitchQuerySet(models.QuerySet[Any]):
 
     def ran(self, playbooks: Sequence[str], *, now: datetime) -> None:
         """Note, in one statement for all, that these playbooks have run."""
-        self.bulk_create(
-            (self.model(playbook=name, last_run_at=now) for name in sorted(playbooks)),
-            update_conflicts=True,
-            unique_fields=["playbook"],
-            update_fields=["last_run_at"],
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO playbooks_switch (playbook, paused, last_run_at)
+                SELECT name, false, %s FROM unnest(%s::text[]) AS name ORDER BY name
+                ON CONFLICT (playbook) DO UPDATE SET last_run_at = excluded.last_run_at
+                """,
+                [now, [*playbooks]],
+            )
 
     def turn(self, playbook: str, *, paused: bool, by: User, now: datetime) -> None:
         """Pause or resume a playbook."""

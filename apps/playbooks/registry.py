@@ -32,7 +32,18 @@ from apps.playbooks.occasions import (
     SURVEY,
     Once,
 )
-from apps.playbooks.then import AddTask, MoveOnly, MoveWithTask, RaiseAlert, Refer, Row, Tell, Then, how_far
+from apps.playbooks.then import (
+    AddTask,
+    MoveOnly,
+    MoveWithTask,
+    RaiseAlert,
+    Refer,
+    Row,
+    Tell,
+    Tend,
+    Then,
+    how_far,
+)
 
 HANDOFF_IS_NEWS_DAYS = 14
 
@@ -44,14 +55,14 @@ _HANDOFFS = (
 HANDOFF = Once("handoff", "a handoff", Subquery(_HANDOFFS.values("pk")[:1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Playbook:
     """Something that happens by itself.
 
     ``who`` finds the accounts it is for on the team's today, ``whom`` says so in words, ``because`` says in a line
     why it acts on one of them. ``numbers`` names the policy it depends on, and ``facts`` the columns of ``who``
-    that its sentences read beside those of every ``Row``. ``tend`` brings up to date what it made earlier, before it
-    looks for whom it is for, as far as it comes before it is told that it is ``enough``.
+    that its sentences read beside those of every ``Row``. ``tends`` bring up to date what it made earlier, before it
+    looks for whom it is for.
     """
 
     name: str
@@ -63,7 +74,7 @@ class Playbook:
     then: Then
     numbers: tuple[str, ...]
     facts: tuple[str, ...] = ()
-    tend: Callable[[Numbers, Enough], None] = lambda numbers, enough: None
+    tends: tuple[Tend, ...] = ()
 
 
 def _awaiting_final_outreach(numbers: Numbers) -> Any:
@@ -128,10 +139,10 @@ def _in_scope(row: Row, numbers: Numbers) -> str:
     return scope.because(row.row, {name: getattr(row, name) for name in scope.FACTS}, numbers)
 
 
-def _decide_anew(numbers: Numbers, enough: Enough) -> None:
+def _decide_anew(accounts: Any, numbers: Numbers, enough: Enough) -> None:
     """Decide on every account whose kept decision may not be today's. None is kept of a day gone by."""
     if numbers.today >= numbers.day_of(numbers.now):
-        Account.objects.to_decide(numbers).decide(numbers, now=numbers.now, enough=enough)
+        accounts.decide(numbers, now=numbers.now, enough=enough)
 
 
 PLAYBOOKS: dict[str, Playbook] = {
@@ -147,7 +158,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             then=MoveOnly(Stage.NEW),
             numbers=tuple(name for name in NUMBERS if name.startswith("scope_")),
             facts=("row", *scope.FACTS),
-            tend=_decide_anew,
+            tends=(Tend(lambda numbers: Account.objects.to_decide(numbers), _decide_anew),),
         ),
         Playbook(
             name="sales-lead",
@@ -200,7 +211,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             then=RaiseAlert(billing.failed_text, attempts=lambda row: row.attempts),
             numbers=("alert_owner",),
             facts=("bill_name", "amount", "attempts"),
-            tend=billing.tend_failed_payments,
+            tends=(billing.FURTHER_ATTEMPTS, billing.SETTLED),
         ),
         Playbook(
             name="large-invoice",
@@ -218,7 +229,7 @@ PLAYBOOKS: dict[str, Playbook] = {
                 "alert_owner",
             ),
             facts=("amount", "due", "last_paid", "last_three"),
-            tend=billing.tend_large_invoices,
+            tends=(billing.PAID,),
         ),
         Playbook(
             name="sales-candidate",
@@ -315,7 +326,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             then=RaiseAlert(surveys.low_text),
             numbers=("survey_low_score", "alert_owner", "time_zone"),
             facts=("score", "word", "said_at"),
-            tend=surveys.tend_low_scores,
+            tends=(surveys.TAKEN_BACK,),
         ),
         Playbook(
             name="churn-signal",
@@ -330,7 +341,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             then=RaiseAlert(leaving.leaving_text),
             numbers=("churn_month_days", "alert_owner", "time_zone"),
             facts=("told", "said_at", "said_because", "month_end", "amount_before"),
-            tend=leaving.tend_churn_signals,
+            tends=(leaving.GOING_ON,),
         ),
         Playbook(
             name="payment-risk-stale",
@@ -353,7 +364,7 @@ PLAYBOOKS: dict[str, Playbook] = {
             then=RaiseAlert(sales.turned_down_text),
             numbers=("alert_owner",),
             facts=("said_at", "said_by", "said_because"),
-            tend=sales.tend_returned_handovers,
+            tends=(sales.TAKEN_ON,),
         ),
         Playbook(
             name="handoff-told",

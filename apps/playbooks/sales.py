@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.models import F, FilteredRelation, Q
 
-from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.pipeline import Stage
@@ -57,8 +56,9 @@ def turned_down_text(row: Row, numbers: Numbers) -> str:
     return f"{why_turned_down(row, numbers).rstrip('.')}. Take it back to “{to.label}”, or find it an AE, CSM or AM."
 
 
-def tend_returned_handovers(numbers: Numbers, enough: Enough) -> None:
-    """Close the alerts about accounts that somebody of Sales has taken on."""
+def _are_taken_on(numbers: Numbers) -> Any:
     mine = Alert.objects.open().filter(kind=_RETURNED)
-    taken_on = mine.exclude(**{f"account__{name}": value for name, value in _NOBODY.items()})
-    cause_gone(taken_on, "Sales looks after it now.", numbers)
+    return mine.exclude(**{f"account__{name}": value for name, value in _NOBODY.items()})
+
+
+TAKEN_ON = cause_gone(_are_taken_on, "Sales looks after it now.")

@@ -22,7 +22,8 @@ from django.db import connection, models, transaction
 from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Policy
 from apps.crm.policy import Numbers
-from apps.playbooks.engine import Line, Sweep, due
+from apps.playbooks.due import due
+from apps.playbooks.engine import Line, Sweep
 from apps.playbooks.models import Run, Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
 
@@ -70,7 +71,7 @@ def ahead(playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Enough
     # Of the others only those that move accounts change whom a playbook is for. What a playbook tends changes it for
     # nobody, as little as for a dry run.
     going = [
-        replace(other, tend=lambda numbers, enough: None)
+        replace(other, tends=())
         for name, other in PLAYBOOKS.items()
         if (other is playbook or other.then.to is not None) and name not in paused
     ]

@@ -12,7 +12,6 @@ from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery,
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
-from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Contact, StageTransition, Survey
 from apps.crm.models.survey import HIGHEST, LOWEST
 from apps.crm.pipeline import ONBOARDED, Stage
@@ -40,10 +39,8 @@ def to_ask(numbers: Numbers) -> Any:
     asked about before.
     """
     since = numbers.start_of(numbers.today - timedelta(days=numbers.survey_within_days))
-    until = min(
-        numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days)),
-        numbers.now - timedelta(minutes=numbers.undo_minutes),
-    )
+    until = numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days))
+    undoable = numbers.now - timedelta(minutes=numbers.undo_minutes)
     asked = Survey.objects.filter(account=OuterRef("pk"))
     contacts = Contact.objects.filter(account=OuterRef("pk")).mailable().ranked()
     return (
@@ -55,6 +52,7 @@ def to_ask(numbers: Numbers) -> Any:
         )
         .alias(closed_from=Subquery(_CLOSINGS.values("from_stage")[:1]))
         .filter(closed_at__gte=since, closed_at__lt=until, contact_pk__isnull=False)
+        .filter(closed_at__lt=undoable)
         .exclude(Exists(asked.filter(asked_at__gte=OuterRef("closed_at"))))
         .exclude(Q(closed_from=Stage.PAID_CALL) & Exists(asked))
     )
@@ -145,8 +143,7 @@ def low_text(row: Row, numbers: Numbers) -> str:
     return f"They gave the onboarding {row.score} of {HIGHEST}{said} Ask them what went wrong."
 
 
-def tend_low_scores(numbers: Numbers, enough: Enough) -> None:
-    """Close the alerts about answers that were changed, or that count as low no longer."""
+def _do_not_stand(numbers: Numbers) -> Any:
     standing = Survey.objects.filter(
         score__lte=numbers.survey_low_score, account=OuterRef("account")
     ).annotate(
@@ -158,7 +155,9 @@ def tend_low_scores(numbers: Numbers, enough: Enough) -> None:
             output_field=TextField(),
         )
     )
-    gone = (
+    return (
         Alert.objects.open().filter(kind=_LOW).exclude(Exists(standing.filter(subject=OuterRef("subject"))))
     )
-    cause_gone(gone, "The answer was changed, or does not count as low any more.", numbers)
+
+
+TAKEN_BACK = cause_gone(_do_not_stand, "The answer was changed, or does not count as low any more.")

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Least
 
+from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Notice, Task, User
 from apps.crm.models.alert import AlertQuerySet, alert_kind
 from apps.crm.pipeline import Stage
@@ -240,10 +241,29 @@ class RaiseAlert:
         return {}
 
 
-def cause_gone(alerts: AlertQuerySet, resolution: str, numbers: Numbers) -> None:
-    """Close alerts by themselves, with a word on why; their accounts are locked first, as everywhere."""
+@dataclass(frozen=True)
+class Tend:
+    """Brings up to date what a playbook made earlier: ``which`` finds it, ``mend`` changes it.
+
+    ``mend`` goes on until it is told that it is ``enough``.
+    """
+
+    which: Callable[[Numbers], Any]
+    mend: Callable[[Any, Numbers, Enough], None]
+
+
+def change(alerts: AlertQuerySet, **values: Any) -> None:
+    """Change alerts by themselves; their accounts are locked first, as everywhere, and counted anew."""
     with transaction.atomic():
         accounts = Account.objects.filter(pk__in=set(alerts.values_list("account", flat=True))).order_by("pk")
         if accounts.select_for_update(no_key=True).values_list("pk"):
-            alerts.update(resolved_at=numbers.now, resolution=resolution)
+            alerts.update(**values)
             accounts.recount()
+
+
+def cause_gone(which: Callable[[Numbers], Any], resolution: Any) -> Tend:
+    """Closes by themselves the alerts it finds, with a word on why."""
+    return Tend(
+        which,
+        lambda alerts, numbers, enough: change(alerts, resolved_at=numbers.now, resolution=resolution),
+    )

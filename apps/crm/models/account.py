@@ -415,6 +415,10 @@ class Account(Movable):
                 name="account_churned_task",
                 condition=Q(stage=Stage.CHURNED, next_task_on__isnull=False),
             ),
+            # Whom to ask how it was: those closed of late, among ever more that are closed.
+            models.Index(
+                fields=["stage_since"], name="account_closed_since", condition=Q(stage__in=ONBOARDED)
+            ),
             models.Index(
                 fields=["renewal_on"],
                 name="account_at_risk",

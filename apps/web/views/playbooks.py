@@ -18,7 +18,8 @@ from apps.crm.enough import after
 from apps.crm.models import Account, Policy
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks import simulate
-from apps.playbooks.engine import NotRun, due, lines, named, standing_skips
+from apps.playbooks.due import due
+from apps.playbooks.engine import NotRun, lines, named, standing_skips
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
 from apps.web.rights import SignedIn

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST
 
 from apps.crm.enough import after
 from apps.crm.models import Account, Policy
-from apps.playbooks.engine import Line, due, run, skip, unskip
+from apps.playbooks.due import due
+from apps.playbooks.engine import Line, run, skip, unskip
 from apps.playbooks.models import Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
 from apps.web.forms import SkipForm
