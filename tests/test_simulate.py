@@ -40,13 +40,10 @@ def everything():
     return {model: list(model.objects.order_by("pk").values()) for model in apps.get_models()}
 
 
-def foretold(name, **options):
-    """On which day which accounts, for which reason."""
-    return {
-        (day.on, line.account, line.because)
-        for day in ahead(PLAYBOOKS[name], now=NOW, **options).days
-        for line in day.lines
-    }
+def foretold(*names, **options):
+    """Which playbook acts on which day on which accounts, and for which reason."""
+    told = ahead(*map(PLAYBOOKS.get, names), now=NOW, **options)
+    return {(line.playbook, day.on, line.account, line.because) for day in told.days for line in day.lines}
 
 
 @pytest.fixture
@@ -110,8 +107,9 @@ def lived_through(number, ticks=1):
 
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("ticks", [1, 3])
-def test_what_is_foretold_for_each_day_is_what_thirty_daily_runs_then_do(ticks):
-    told = {(name, *one) for name in PLAYBOOKS for one in foretold(name)}
+def test_what_is_foretold_for_each_day_is_what_thirty_daily_runs_then_do(ticks, monkeypatch):
+    monkeypatch.setattr(simulate, "KEPT", 1000)
+    told = foretold(*PLAYBOOKS)
     assert told == lived_through(DAYS, ticks)
     assert Counter(name for name, *_ in told)[FINAL] > 8
     # Entered on one day, found without an outreach on a later one.
@@ -120,10 +118,16 @@ def test_what_is_foretold_for_each_day_is_what_thirty_daily_runs_then_do(ticks):
 
 
 @pytest.mark.usefixtures("world")
+def test_each_playbook_alone_is_foretold_what_all_of_them_together_are():
+    together = foretold(*PLAYBOOKS, days=13)
+    for name in PLAYBOOKS:
+        assert foretold(name, days=13) == {one for one in together if one[0] == name}
+
+
+@pytest.mark.usefixtures("world")
 def test_looking_ahead_writes_nothing():
     before = everything()
-    for playbook in PLAYBOOKS.values():
-        ahead(playbook, now=NOW)
+    ahead(*PLAYBOOKS.values(), now=NOW)
     assert everything() == before
 
 
@@ -189,7 +193,7 @@ def test_a_row_that_somebody_holds_is_looked_at_all_the_same():
 
     with transaction.atomic(), ThreadPoolExecutor(1) as pool:
         of.lock()
-        assert {pk for _, pk, _ in pool.submit(elsewhere).result(timeout=300)} == {of.pk}
+        assert {pk for _, _, pk, _ in pool.submit(elsewhere).result(timeout=300)} == {of.pk}
 
 
 @pytest.mark.usefixtures("world")
@@ -227,10 +231,10 @@ def test_when_the_time_is_up_only_whole_days_are_told():
 def test_a_paused_playbook_is_shown_as_if_it_went_on_and_a_paused_other_stands_still():
     lead, of = user("lead"), account(plan="boost", next_renewal_on=in_days(5))
     Switch.objects.turn(MISSED, paused=True, by=lead, now=NOW)
-    assert {pk for _, pk, _ in foretold(MISSED)} == {of.pk}
+    assert {pk for _, _, pk, _ in foretold(MISSED)} == {of.pk}
     Switch.objects.turn(ENTER, paused=True, by=lead, now=NOW)
     assert foretold(MISSED) == set()
-    assert {pk for _, pk, _ in foretold(ENTER)} == {of.pk}
+    assert {pk for _, _, pk, _ in foretold(ENTER)} == {of.pk}
 
 
 def test_a_day_tells_everybody_by_number_and_the_first_by_name(monkeypatch):
@@ -266,8 +270,8 @@ def test_what_is_due_on_a_day_is_what_was_foretold_up_to_it_and_stands_still(cap
         call_command("playbooks", "due", FINAL, on=in_days(offset).isoformat())
         lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
         printed = {(external_id, because) for _, external_id, _, because in lines}
-        that_day = {(ids[pk], because) for on, pk, because in told if on == in_days(offset)}
-        until_then = {ids[pk] for on, pk, _ in told if on <= in_days(offset)}
+        that_day = {(ids[pk], because) for _, on, pk, because in told if on == in_days(offset)}
+        until_then = {ids[pk] for _, on, pk, _ in told if on <= in_days(offset)}
         held = set(Account.objects.exclude(held_by="").values_list("external_id", flat=True))
         assert that_day <= printed
         assert {external_id for external_id, _ in printed} <= until_then | held

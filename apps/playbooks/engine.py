@@ -142,7 +142,7 @@ def run(
             sweep.preview()
         return [sweep.result for sweep in sweeps]
     if on is None and not held:
-        _go_where_there_is_work(going, numbers, of, by=by)
+        go_where_there_is_work(going, numbers, of, by=by)
     else:
         for sweep in going:
             sweep.go(on=on, by=by)
@@ -151,8 +151,8 @@ def run(
     return [sweep.result for sweep in sweeps]
 
 
-def _go_where_there_is_work(
-    sweeps: Sequence[Sweep], numbers: Numbers, of: Collection[int] | None, **about: Any
+def go_where_there_is_work(
+    sweeps: Sequence[Sweep], numbers: Numbers, of: Collection[int] | None = None, **about: Any
 ) -> None:
     """Run those that have work, in order; what one has done may be work for the next, so they are asked again."""
     playbooks = [sweep.playbook for sweep in sweeps]

@@ -9,7 +9,7 @@ Nobody does anything meanwhile, and facts stay as they are: a renewal that passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -23,7 +23,7 @@ from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Policy
 from apps.crm.policy import Numbers
 from apps.playbooks.due import due
-from apps.playbooks.engine import Line, Sweep
+from apps.playbooks.engine import Line, Sweep, go_where_there_is_work
 from apps.playbooks.models import Run, Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
 
@@ -62,18 +62,19 @@ class Ahead:
     whole: bool
 
 
-def ahead(playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Enough = never) -> Ahead:
-    """What a playbook would do on each of the team's next days, as if it were not paused.
+def ahead(*shown: Playbook, now: datetime, days: int = DAYS, enough: Enough = never) -> Ahead:
+    """What playbooks would do on each of the team's next days, as if these were not paused.
 
     ``enough`` is asked again and again whether to stop; a day begun is then left out. Raises ``Busy``.
     """
-    paused = Switch.objects.paused() - {playbook.name}
+    names = {playbook.name for playbook in shown}
+    paused = Switch.objects.paused() - names
     # Of the others only those that move accounts change whom a playbook is for. What a playbook tends changes it for
     # nobody, as little as for a dry run.
     going = [
-        replace(other, tends=())
-        for name, other in PLAYBOOKS.items()
-        if (other is playbook or other.then.to is not None) and name not in paused
+        replace(playbook, tends=())
+        for name, playbook in PLAYBOOKS.items()
+        if (name in names or playbook.then.to is not None) and name not in paused
     ]
     today = Policy.at(now).today
     seen: list[Day] = []
@@ -83,7 +84,7 @@ def ahead(playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Enough
             day = Day(today + timedelta(days=offset))
             morning = max(now, Policy.at(now, day.on).start_of(day.on))
             copies.take(going, Policy.at(morning))
-            failing = _play(going, morning, playbook.name, day, enough)
+            failing = _play(going, morning, names, day, enough)
             if enough():
                 break
             seen.append(day)
@@ -91,11 +92,11 @@ def ahead(playbook: Playbook, *, now: datetime, days: int = DAYS, enough: Enough
     return Ahead(seen, failed, whole=len(seen) == days)
 
 
-def _play(going: Sequence[Playbook], morning: datetime, shown: str, day: Day, enough: Enough) -> int:
-    """Run the engine until nothing more happens on that day; returns on how many accounts the shown one fails."""
+def _play(going: Sequence[Playbook], morning: datetime, shown: Set[str], day: Day, enough: Enough) -> int:
+    """Run the engine until nothing more happens on that day; returns on how many accounts the shown ones fail."""
 
     def tell(line: Line) -> None:
-        if line.playbook != shown:
+        if line.playbook not in shown:
             return
         day.count += 1
         if len(day.lines) < KEPT:
@@ -105,9 +106,8 @@ def _play(going: Sequence[Playbook], morning: datetime, shown: str, day: Day, en
     for tick in range(MOST_TICKS):
         numbers = Policy.at(morning + timedelta(microseconds=tick))
         sweeps = [Sweep(playbook, numbers, False, None, tell, enough) for playbook in going]
-        for sweep in sweeps:
-            sweep.go()
-        failing = sum(sweep.result.failed for sweep in sweeps if sweep.playbook.name == shown)
+        go_where_there_is_work(sweeps, numbers)
+        failing = sum(sweep.result.failed for sweep in sweeps if sweep.playbook.name in shown)
         if enough() or not any(sweep.result.acted for sweep in sweeps):
             break
     return failing

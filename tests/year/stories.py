@@ -13,16 +13,14 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from apps.crm.models import Bill, Call, Purchase, Signal
+from apps.crm.models import Bill, Call, Policy, Purchase, Signal
 from apps.crm.models.bill import ReportedBill
 from apps.crm.pipeline import Stage
 from apps.playbooks.registry import PLAYBOOKS
 from tests.year.clock import DAYS, FIRST, HOUR, OUTAGE, moment_of, start_of
 
-# The accounts of a year have nobody to ask how it was: surveys are tried elsewhere.
-LIVED = [name for name in PLAYBOOKS if name not in ("satisfaction-survey", "low-score")]
-ENTER, LEAD, FINAL, MISSED, FAILED, LARGE, CANDIDATE, *_OTHERS = LIVED
-FIRST_BILL, ROUTING, NO_SHOW, CHURN, STALE, RETURNED, TOLD = _OTHERS
+ENTER, LEAD, FINAL, MISSED, FAILED, LARGE, CANDIDATE, *_OTHERS = PLAYBOOKS
+FIRST_BILL, ROUTING, NO_SHOW, SURVEY, LOW, CHURN, STALE, RETURNED, TOLD = _OTHERS
 DUE_IN = {FINAL: 2, CANDIDATE: 2, FIRST_BILL: 1, ROUTING: 1, NO_SHOW: 2, STALE: 3}
 
 
@@ -347,6 +345,36 @@ def _a_month_after(that_day):
     return date(year, month + 1, min(that_day.day, last))
 
 
+def _is_asked_how_it_was(zone, number):
+    """Is closed, asked the day after, says two weeks later that it was bad, and takes that back."""
+    said = _apart_from_the_outage(number, before=16, after=1)
+    closed = said - 15
+    story = Story(zone, {"next_renewal_on": None}, stage=Stage.AWAITING_FINAL_OUTREACH)
+    story.deeds.append((start_of(zone, 0), _has_a_contact))
+    story.on(closed, move(Stage.ONBOARDED_NO_ENGAGEMENT))
+    answered = story.on(said, _answers(3))
+    story.on(said + 5, _answers(9))
+
+    def fate(clock):
+        told = Fate().by_hand(Stage.ONBOARDED_NO_ENGAGEMENT, closed)
+        told.act(SURVEY, clock.day(start_of(zone, closed + 1)))
+        return told.act(LOW, clock.day(answered), raises=True)
+
+    story.fate = fate
+    return story
+
+
+def _has_a_contact(account, person, now):
+    account.contacts.create(email=f"{account.external_id}@customer.example", name="Somebody")
+
+
+def _answers(score):
+    def said(account, person, now):
+        account.surveys.get().answer(score, "", numbers=Policy.at(now))
+
+    return said
+
+
 def _nothing_happens(zone, number):
     return Story(zone, {"plan": "startup", "next_renewal_on": day(number)}, stage=Stage.OUTSIDE)
 
@@ -367,6 +395,7 @@ KINDS = (
     _is_a_lead_of_sales,
     _buys_a_call,
     _may_not_pay,
+    _is_asked_how_it_was,
     _nothing_happens,
 )
 

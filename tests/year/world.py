@@ -102,7 +102,7 @@ def state():
     """Where everything stands at the end, of every playbook, but for the days and the ids."""
 
     def plain(text):
-        return re.sub(r"^(account|entry|closing):\d+$", r"\1", text)
+        return re.sub(r"^(account|entry|closing|handoff|survey):\d+", r"\1", text)
 
     def of(rows, *columns):
         return [
