@@ -30,6 +30,7 @@ from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import STAGES, Stage
 from tests.bench import HOST
+from tests.bench.busy import busy_tick, place
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
 from tests.bench.servers import CSRF, Answer, Client, Server, serving
@@ -350,12 +351,7 @@ def imports(databases: Databases, size: int) -> Iterator[Result]:
         yield Result(label, size, **figures, note=f"{number:,} rows, half of them updates")
 
 
-def measure(databases: Databases, size: int) -> Iterator[Result]:
-    begin = time.monotonic()
-    databases.use("seed")
-    fill(size)
-    sessions = sign_in()
-    say(f"{size:,} accounts: filled in {time.monotonic() - begin:.0f} s")
+def web(databases: Databases, size: int, sessions: list[str]) -> Iterator[Result]:
     with databases.copy("seed", "web") as address:
         databases.use("web")
         with ExitStack() as stack:
@@ -365,10 +361,42 @@ def measure(databases: Databases, size: int) -> Iterator[Result]:
             yield from beside_each_other(ours, sessions[0], size, address)
             yield from move_one(ours, floor, sessions[0], size)
             yield from move_together(ours, floor, sessions, size)
+
+
+def busy(databases: Databases, size: int, sessions: list[str]) -> Iterator[Result]:
+    with databases.copy("seed", "busy") as address:
+        databases.use("busy")
+        place(size // 10)
+        connection.close()
+        # What else was due is done before.
+        job("tick", size, address)
+        make_due(size // 10)
+        connection.close()
+        with serving("config.wsgi:application", address) as ours:
+            yield from busy_tick(ours, sessions[0], size, partial(job, "tick", size, address), ok)
+
+
+# The parts of the measurement; `BENCH_ONLY` names one.
+PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
+    "web": web,
+    "sweep": lambda databases, size, sessions: sweep(databases, size),
+    "ticks": lambda databases, size, sessions: ticks(databases, size),
+    "busy": busy,
+    "imports": lambda databases, size, sessions: imports(databases, size),
+}
+
+
+def measure(databases: Databases, size: int) -> Iterator[Result]:
+    begin = time.monotonic()
     databases.use("seed")
-    yield from sweep(databases, size)
-    yield from ticks(databases, size)
-    yield from imports(databases, size)
+    fill(size)
+    sessions = sign_in()
+    say(f"{size:,} accounts: filled in {time.monotonic() - begin:.0f} s")
+    only = os.environ.get("BENCH_ONLY")
+    for name, part in PARTS.items():
+        if only in (None, "", name):
+            yield from part(databases, size, sessions)
+            databases.use("seed")
 
 
 def machine() -> str:
