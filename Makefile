@@ -8,7 +8,7 @@ EMBEDDED := $(PY) -m config.embedded --with-parent
 help:
 	@echo 'make run     everything on http://127.0.0.1:8000 (PORT), with demo data the first time (DEMO=0: empty)'
 	@echo 'make test    the whole suite (ARGS="-k word" for a part)'
-	@echo 'make bench   each operation beside its floor, at 10,000 and 100,000 accounts (BENCH_SIZE, BENCH_JSON=file)'
+	@echo 'make bench   each operation beside its floor, at 10,000 and 100,000 accounts (BENCH_SIZE, BENCH_ONLY=part, BENCH_JSON=file)'
 	@echo 'make chaos   everything killed by turns while events come in (ARGS="--events 300" for a small one; --help)'
 	@echo 'make check   format, lint, types, imports, migrations, deployment settings, stale docs'
 	@echo 'make audit   known weaknesses in what we depend on and in our code; asks an advisory service'

@@ -45,6 +45,7 @@ GOALS: dict[str, tuple[Limit, ...]] = {
     "one move, on the board": (MOVE,),
     "16 people moving at once": (MOVE,),
     "sweep that moves 1%": (Limit("ratio", 1.3), MEMORY),
+    "tick with a tenth due": (MEMORY,),
     "idle tick": (Limit("p50_ms", 5, " ms"),),
     "import, reporting step": (Limit("ratio", 1.5), MEMORY),
     "import, CSV file": (Limit("ratio", 1.5), MEMORY),

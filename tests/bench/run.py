@@ -28,6 +28,7 @@ from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import STAGES, Stage
 from tests.bench import HOST, doors
+from tests.bench.busy import busy_tick, place
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
 from tests.bench.rounds import ROUNDS, Figures, cpu_since, in_turn, job, long_one, ok, say
@@ -295,7 +296,19 @@ def behind_the_server(databases: Databases, size: int, sessions: list[str]) -> I
             yield from beside_each_other(ours, sessions[0], size, address)
             yield from move_one(ours, floor, sessions[0], size)
             yield from move_together(ours, floor, sessions, size)
-    databases.use("seed")
+
+
+def busy(databases: Databases, size: int, sessions: list[str]) -> Iterator[Result]:
+    with databases.copy("seed", "busy") as address:
+        databases.use("busy")
+        place(size // 10)
+        connection.close()
+        # What else was due is done before.
+        job("tick", size, address)
+        make_due(size // 10)
+        connection.close()
+        with serving("config.wsgi:application", address) as ours:
+            yield from busy_tick(ours, sessions[0], size, partial(job, "tick", size, address), ok)
 
 
 # By what `BENCH_ONLY` names them.
@@ -303,6 +316,7 @@ PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
     "pages": behind_the_server,
     "sweep": lambda databases, size, _: sweep(databases, size),
     "ticks": lambda databases, size, _: ticks(databases, size),
+    "busy": busy,
     "import": lambda databases, size, _: imports(databases, size),
     "api": lambda databases, size, _: doors.by_the_api(databases, size, min(size, MOST_IMPORTED)),
     "webhooks": lambda databases, size, _: doors.webhooks(databases, size),
@@ -317,6 +331,7 @@ def measure(databases: Databases, size: int, names: list[str]) -> Iterator[Resul
     say(f"{size:,} accounts: filled in {time.monotonic() - begin:.0f} s")
     for name in names:
         yield from PARTS[name](databases, size, sessions)
+        databases.use("seed")
 
 
 def asked_for(names: str) -> list[str]:

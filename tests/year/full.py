@@ -7,7 +7,6 @@ import argparse
 import logging
 import multiprocessing
 import os
-import sys
 from time import monotonic
 
 from django.conf import settings
@@ -82,7 +81,3 @@ def told(results):
         bad = bad or bool(wrong or differ)
     print("They differ." if bad else "All end in the same state, and every act falls on its day.")
     return int(bad)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
