@@ -42,9 +42,8 @@ def hook(request: HttpRequest, provider: str) -> JsonResponse:
     if not door.verify(request.headers, body, door.secrets, now):
         return _error(401, "unauthorized", "The signature is missing, wrong or out of its time.")
     external_id, type = _identified(door, request, body)
-    with transaction.atomic():
-        new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
-        transaction.on_commit(partial(ring, drain.name), robust=True)
+    new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
+    transaction.on_commit(partial(ring, drain.name), robust=True)
     return JsonResponse({"kept": new})
 
 
