@@ -38,6 +38,9 @@ app.conf.beat_schedule = {
     "imports": {"task": "apps.intake.jobs.run_import", "schedule": 5.0, "options": {"expires": 4}},
 }
 
+# By then a sweep has found what no bell was heard for.
+BELL_SECONDS = 10
+
 # Seconds since the epoch when beat last sent and a worker last ran; a key that is gone means "away".
 BEAT_KEY = "onramp:beat"
 WORKER_KEY = "onramp:worker"
@@ -61,6 +64,14 @@ def _beat_of(key: str) -> None:
             client.set(key, f"{time.time():.3f}", ex=HEARTBEAT_TTL)
     except redis.RedisError as error:
         log.warning("heartbeat_not_kept", key=key, error=str(error))
+
+
+def ring(job: str, *args: Any) -> None:
+    """Nudge a worker to run a job. A sweep finds what is not heard, so a broker that is away is no matter."""
+    try:
+        app.send_task(job, args, expires=BELL_SECONDS)
+    except Exception as error:
+        log.warning("bell_not_rung", job=job, error=str(error))
 
 
 @app.task

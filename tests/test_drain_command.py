@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from apps.intake.models import Event
 from apps.intake.samples import About, sample
 from apps.outbox.models import Message
 from apps.playbooks.jobs import tick
+from config.embedded.process import wait_until
 from tests.factories import account
 
 RUN = """
@@ -104,9 +104,7 @@ def test_a_stop_finishes_what_is_at_hand_and_leaves_the_rest_as_it_was(by: signa
         stderr=subprocess.PIPE,
     )
     try:
-        until = time.monotonic() + 60
-        while not Event.objects.filter(state="done").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(Event.objects.filter(state="done").exists, 60, every=0.02)
         process.send_signal(by)
         _, errors = process.communicate(timeout=60)
     finally:

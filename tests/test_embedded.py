@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,8 @@ from random import SystemRandom
 
 import psutil
 import pytest
+
+from config.embedded.process import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED = [sys.executable, "-m", "config.embedded"]
@@ -98,15 +99,6 @@ def port() -> int:
             return number
 
 
-def within(seconds: float, true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 class Run:
     """One `run`, under a parent of its own as under make."""
 
@@ -135,7 +127,7 @@ class Run:
     def wait_until_up(self) -> None:
         words = ("postgres   up", "valkey     up", "web        up", "worker     up", "beat       up")
         # A loaded machine takes its time; what is measured here is what is left, not how soon it came.
-        assert within(170, lambda: all(map(self.has_said, words))), self.said()
+        assert wait_until(lambda: all(map(self.has_said, words)), 170), self.said()
 
     @property
     def supervisor(self) -> int:
@@ -242,15 +234,15 @@ def test_everything_starts_stops_and_leaves_nothing_however_it_ends(state: Path,
                     with suppress(psutil.NoSuchProcess):
                         one.kill()
                 for part in ("postgres", "valkey", "worker", "beat", "web"):
-                    assert within(60, partial(run.has_said, f"{part:<10} died  killed by SIGKILL")), (
+                    assert wait_until(partial(run.has_said, f"{part:<10} died  killed by SIGKILL"), 60), (
                         run.said()
                     )
-                assert within(120, partial(run.has_said, "worker     up", times=2)), run.said()
+                assert wait_until(partial(run.has_said, "worker     up", times=2), 120), run.said()
                 assert run.said().count("postgres   up") == run.said().count("valkey     up") == 2
                 family = run.family()
                 os.kill(run.supervisor, signal.SIGTERM)
             # What the commands promise, on whatever machine.
-            assert within(8, partial(all_gone, family)), names(alive(family))
+            assert wait_until(partial(all_gone, family), 8), names(alive(family))
             assert run.parent.wait(20) == {"kill its parent": -signal.SIGKILL, "ask it to stop": 0}.get(
                 end, 247
             )

@@ -21,6 +21,7 @@ from apps.intake.doors import DOORS
 from apps.intake.models import Event
 from apps.intake.samples import About, sample
 from config.celery import redis_client
+from config.embedded.process import wait_until
 from tests.factories import account, user
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -82,9 +83,7 @@ def test_while_the_broker_is_frozen_each_event_is_kept_within_a_second_and_appli
     # The next bell is heard, and whoever hears it applies all that waits.
     assert _told("sales.disqualified", about) == (200, {"kept": True})
     with start_worker(current_app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
-        until = time.monotonic() + 60
-        while Event.objects.filter(due_at__isnull=False).exists() and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_until(lambda: not Event.objects.filter(due_at__isnull=False).exists(), 60)
     assert {*Event.objects.values_list("state", flat=True)} == {"done"}
     made.refresh_from_db()
     assert (made.stage, made.users_count, made.calls.get().status) == (Stage.INTRO_CALL_COMPLETED, 12, "held")

@@ -18,7 +18,6 @@ from threading import Barrier
 from types import SimpleNamespace
 
 import pytest
-from celery import current_app
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -28,6 +27,7 @@ from apps.intake.models import Event
 from apps.outbox import jobs, send, slack, wire
 from apps.outbox.mail import address_of, unsubscribe_url
 from apps.outbox.models import AUTOMATIC, LEASE, MAIL, MOST_TRIES, SLACK, Gate, Message
+from config.celery import app
 from tests.factories import NOW, account, user
 from tests.outside import MailServer, Slack
 
@@ -487,11 +487,11 @@ def test_the_bell_rings_after_the_commit_and_may_fail(transactional_db, monkeypa
         rung.append((name, args))
         raise ConnectionError
 
-    monkeypatch.setattr(current_app, "send_task", ring)
+    monkeypatch.setattr(app, "send_task", ring)
     with transaction.atomic():
         write(note("a"), note("b"))
         assert rung == []
-    assert rung == [("apps.outbox.jobs.send", [SLACK])]
+    assert rung == [(jobs.send.name, (SLACK,))]
     assert Message.objects.count() == 2
 
 

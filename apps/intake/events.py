@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 
@@ -26,18 +26,26 @@ def backoff(tries: int) -> timedelta:
     return min(_FIRST_WAIT * 1.6 ** (tries - 1), _LONGEST_WAIT)
 
 
+# One statement is one way to the database and back. The unique key decides who of several was first; the look before
+# only saves a number of the sequence.
+_KEEP = """
+    INSERT INTO intake_event
+        (provider, external_id, type, body, received_at, due_at, state, sentence, subject, tries)
+    SELECT %(provider)s, %(external_id)s, %(type)s, %(body)s, %(now)s, %(now)s, 'waiting', '', '', 0
+    WHERE NOT EXISTS (
+        SELECT FROM intake_event WHERE provider = %(provider)s AND external_id = %(external_id)s
+    )
+    ON CONFLICT DO NOTHING
+"""
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     def keep(self, *, provider: str, external_id: str, type: str, body: bytes, now: datetime) -> bool:
         """Keep what was told; False when it was told before. Committed when this returns, outside a transaction."""
-        row = self.model(
-            provider=provider, external_id=external_id, type=type, body=body, received_at=now, due_at=now
-        )
-        before = self.filter(provider=provider, external_id=external_id)
-        if before.exists():
-            return False
-        # The database decides who of several was first; the look above only saves a number of the sequence.
-        self.bulk_create([row], ignore_conflicts=True)
-        return True
+        said: dict[str, Any] = {"provider": provider, "external_id": external_id, "type": type, "body": body, "now": now}
+        with connection.cursor() as cursor:
+            cursor.execute(_KEEP, said)
+            return bool(cursor.rowcount)
 
     def due(self, now: datetime) -> EventQuerySet:
         """Those to be applied now, the oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
@@ -13,8 +14,9 @@ from django.views.decorators.http import require_POST
 
 from apps.crm.fields import Unreadable
 from apps.intake.doors import DOORS, Door
-from apps.intake.jobs import ring
+from apps.intake.jobs import drain
 from apps.intake.models import Event
+from config.celery import ring
 
 LARGEST = 256 * 1024
 
@@ -40,9 +42,8 @@ def hook(request: HttpRequest, provider: str) -> JsonResponse:
     if not door.verify(request.headers, body, door.secrets, now):
         return _error(401, "unauthorized", "The signature is missing, wrong or out of its time.")
     external_id, type = _identified(door, request, body)
-    with transaction.atomic():
-        new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
-        transaction.on_commit(ring, robust=True)
+    new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
+    transaction.on_commit(partial(ring, drain.name), robust=True)
     return JsonResponse({"kept": new})
 
 

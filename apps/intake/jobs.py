@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import structlog
 from celery import shared_task
 from django.utils import timezone
 
@@ -12,8 +11,6 @@ from apps.intake.models import Event, Import
 
 # A job ends within 30 seconds; whatever is left over is the next one's.
 SECONDS = 20
-
-log = structlog.get_logger(__name__)
 
 
 @shared_task(time_limit=600, soft_time_limit=540)
@@ -28,14 +25,6 @@ def run_import() -> None:
 def drain() -> None:
     """Apply the events that are due. Rung by each that comes in; swept by beat."""
     apply_due(now=timezone.now(), enough=after(SECONDS))
-
-
-def ring() -> None:
-    """Nudge the worker. The sweep finds what is not heard, so a broker that is away is no matter."""
-    try:
-        drain.apply_async(retry=True, retry_policy={"max_retries": 0}, expires=10)
-    except Exception as error:
-        log.warning("bell_not_rung", error=str(error))
 
 
 @shared_task

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -16,8 +17,8 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from apps.crm.models import User
-from apps.outbox.bell import ring_after_commit
 from apps.outbox.inert import inert, one_line
+from config.celery import ring
 
 SLACK, MAIL = "slack", "mail"
 CHANNELS = {SLACK: "Slack", MAIL: "Mail"}
@@ -25,6 +26,8 @@ CHANNELS = {SLACK: "Slack", MAIL: "Mail"}
 AUTOMATIC = "automatic"
 GATES = {**CHANNELS, AUTOMATIC: "Automatic mail to customers"}
 
+# The job that sends by a channel, which reads these rows and so stands further on.
+SENDER = "apps.outbox.jobs.send"
 MOST_TRIES = 10
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 # What one try may take at most; a sender that is gone for longer left its message to the others.
@@ -52,7 +55,8 @@ class MessageQuerySet(models.QuerySet[Any]):
         for reference, pk in kept.items():
             given[reference].pk = pk
         new = [message for reference, message in given.items() if reference in kept]
-        ring_after_commit(message.channel for message in new)
+        for channel in sorted({message.channel for message in new}):
+            transaction.on_commit(partial(ring, SENDER, channel), robust=True)
         return new
 
     def waiting(self) -> MessageQuerySet:

@@ -6,6 +6,7 @@ the counts. Whoever comes second is told, and sees what is true.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -19,13 +20,14 @@ from django_htmx.http import trigger_client_event
 
 from apps.crm.keyset import count_text
 from apps.crm.models import Account
-from apps.intake.jobs import ring
+from apps.intake.jobs import drain
 from apps.intake.linking import candidates, link, why_not_remembered
 from apps.intake.models import Event
 from apps.web.forms import IgnoreForm, LinkForm, sentence
 from apps.web.rights import SignedIn, needs
 from apps.web.views.events import list_parts, of_query, one_parts, row_parts
 from apps.web.views.moves import invalid
+from config.celery import ring
 
 AT_ONCE = 1000
 
@@ -100,7 +102,7 @@ def choose(request: SignedIn, pk: int) -> HttpResponse:
 def _linked(request: SignedIn, event: Event, account: Account) -> HttpResponse:
     with transaction.atomic():
         done = link(event, account, by=request.user, now=timezone.now())
-        transaction.on_commit(ring, robust=True)
+        transaction.on_commit(partial(ring, drain.name), robust=True)
     others = f", and {count_text(done - 1)} more like it" if done > 1 else ""
     words = f"It is applied to {account.name[:60]} now{others}." if done else "Somebody else was first."
     messages.info(request, words)
@@ -110,7 +112,7 @@ def _linked(request: SignedIn, event: Event, account: Account) -> HttpResponse:
 def _retried(ids: list[int], request: SignedIn) -> int:
     with transaction.atomic():
         done: int = Event.objects.filter(pk__in=ids).retry(by=request.user, now=timezone.now())
-        transaction.on_commit(ring, robust=True)
+        transaction.on_commit(partial(ring, drain.name), robust=True)
     return done
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -11,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from kombu.exceptions import OperationalError
 
 from apps.crm.pipeline import Stage
 from apps.intake.columns import COLUMNS
@@ -20,6 +18,7 @@ from apps.intake.imports import LISTS
 from apps.intake.jobs import run_import
 from apps.intake.models import Import
 from apps.web.rights import needs
+from config.celery import ring
 
 LISTED = 50
 TOLD_BEFORE = "Somebody has changed or confirmed this import meanwhile: here it is as it stands."
@@ -68,8 +67,7 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     revision = request.POST.get("revision", "")
     seen = int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else 0
     if _found(pk).confirm(seen, by=request.user, now=timezone.now()):  # type: ignore[arg-type]
-        with suppress(OperationalError):
-            run_import.delay()
+        ring(run_import.name)
     else:
         messages.warning(request, TOLD_BEFORE)
     return redirect("web:import", pk)
