@@ -42,7 +42,13 @@ _KEEP = """
 class EventQuerySet(models.QuerySet["Event"]):
     def keep(self, *, provider: str, external_id: str, type: str, body: bytes, now: datetime) -> bool:
         """Keep what was told; False when it was told before. Committed when this returns, outside a transaction."""
-        said: dict[str, Any] = {"provider": provider, "external_id": external_id, "type": type, "body": body, "now": now}
+        said: dict[str, Any] = {
+            "provider": provider,
+            "external_id": external_id,
+            "type": type,
+            "body": body,
+            "now": now,
+        }
         with connection.cursor() as cursor:
             cursor.execute(_KEEP, said)
             return bool(cursor.rowcount)
