@@ -219,9 +219,9 @@ class AccountFilter(QueryFilter):
             self._ignore("View", [name])
             del self.given["view"]
             return None
-        laid = view.under(data)
-        data.clear()
-        data.update(laid)
+        for beneath, values in QueryDict(view.query).lists():
+            if beneath not in data:
+                data.setlist(beneath, values)
         return view
 
     @property
@@ -240,13 +240,11 @@ class AccountFilter(QueryFilter):
         What a view says is overruled by the parameter left empty.
         """
         query = self.given.copy()
-        for name in (*PASSING[1:], *changes):
+        for name in PASSING[1:]:
             query.pop(name, None)
         beneath = QueryDict(self.view.query if self.view else "")
         for name, values in changes.items():
-            values = [*values] or ([""] if name in beneath else [])
-            if values:
-                query.setlist(name, values)
+            query.setlist(name, [*values] or [""])
         for name in [name for name, values in query.lists() if not any(values) and name not in beneath]:
             del query[name]
         return query.urlencode()

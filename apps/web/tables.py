@@ -75,6 +75,8 @@ def _risk(fact: Facts, numbers: Numbers) -> Word:
     return Word(risk.label, meanings.get(risk, "")) if risk else NOTHING
 
 
+_PLANS: dict[str, str] = {str(plan): plan.label if plan else "" for plan in Plan}
+
 COLUMNS: dict[str, Column] = {
     column.key: column
     for column in (
@@ -115,7 +117,6 @@ COLUMNS: dict[str, Column] = {
 }
 DEFAULT_KEYS = tuple(COLUMNS)[:10]
 DEFAULT_COLUMNS = tuple(COLUMNS[key] for key in DEFAULT_KEYS)
-_PLANS = {plan.value: plan.label if plan else "" for plan in Plan}
 
 
 def columns_of(query: QueryDict) -> tuple[tuple[Column, ...], list[str]]:

@@ -186,7 +186,8 @@ class AccountQuerySet(ScopedQuerySet):
         others = self.filter(owner__isnull=False) if owner is None else self.exclude(owner=owner)
         was = dict(others.values_list("pk", "owner"))
         Account.objects.filter(pk__in=was).update(owner=owner, changed_at=now)
-        Notice.objects.tell(Notice(user_id=owner, account_id=pk, by=by, at=now) for pk in was)
+        if owner is not None:
+            Notice.objects.tell(Notice(user_id=owner, account_id=pk, by=by, at=now) for pk in was)
         return was
 
     def put_label(self, label: Label, *, now: datetime) -> list[int]:

@@ -153,7 +153,7 @@ class Bulk(models.Model):
         return here.finished_at is None
 
     def _make(self, ids: list[int], now: datetime) -> None:
-        if not self.by.may(KINDS[self.what["kind"] if self.kind == "undo" else self.kind].right):
+        if not self.by.may(KINDS[self.what["undoes"] if self.kind == "undo" else self.kind].right):
             for pk in ids:
                 self.leave("You may not do that any more.", pk)
             return
@@ -202,7 +202,7 @@ class Bulk(models.Model):
         with transaction.atomic():
             if not Bulk.objects.filter(pk=self.pk, undone_at=None).update(undone_at=now):
                 return None
-            return Bulk.begin("undo", [*map(int, self.made)], by=by, now=now, of=self.pk, kind=self.kind)
+            return Bulk.begin("undo", [*map(int, self.made)], by=by, now=now, of=self.pk, undoes=self.kind)
 
 
 def _move(bulk: Bulk, accounts: list[Account], now: datetime) -> None:

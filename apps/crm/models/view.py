@@ -79,13 +79,6 @@ class SavedView(models.Model):
             made.save()
         return made
 
-    def under(self, given: QueryDict) -> QueryDict:
-        """What ``given`` asks for with this view beneath: what it names, be it empty, is its own, the rest the view's."""
-        laid = QueryDict(self.query, mutable=True)
-        for name, values in given.lists():
-            laid.setlist(name, values)
-        return laid
-
     @property
     def names(self) -> list[str]:
         """The parameters it sets."""

@@ -98,6 +98,7 @@ def daily(request: SignedIn) -> HttpResponse:
         return redirect(f"{reverse('web:daily')}?view={request.user.opens_with_id}")
     numbers, asked = _read(request)
     listed = _rows(request, asked, numbers)
+    notices = [*asked.notices, *tables.columns_of(asked.data)[1]]
     waiting = Bulk.objects.to_tell(request.user)
     found = counts({"shown": asked.qs, "bulks": waiting, **piles(numbers, request.user)})
     return render(
@@ -108,8 +109,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "asked": asked,
             "query": asked.with_(),
             "home": home(request.user),
-            "notices": [*asked.notices, *tables.columns_of(asked.data)[1]][:NOTICES_SHOWN]
-            + [*filter(None, [listed["notice"]])],
+            "notices": [*notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
             "bulk": waiting.first() if found["bulks"] else None,
             "fresh": found["fresh"] and count_text(found["fresh"]),
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),

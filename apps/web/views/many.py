@@ -24,7 +24,7 @@ from apps.crm.jobs import run_bulk
 from apps.crm.keyset import in_order
 from apps.crm.models import Account, Bulk, Contact, Label, Policy, User
 from apps.crm.models.bulk import AT_ONCE, KINDS, MOST, Preview
-from apps.crm.pipeline import MOVES, Stage
+from apps.crm.pipeline import MOVES
 from apps.crm.policy import Numbers
 from apps.web.exports import EXPORTS
 from apps.web.forms import ChosenForm, LabelForm, ManyAssignForm, MoveForm, TaskForm, sentence

@@ -1,4 +1,4 @@
-"""Saved views: kept, shared, renamed, deleted and taken back. Each is a form that leads back to the page it came from."""
+"""Saved views: kept, shared, renamed, deleted, taken back. Each is a form that leads back to the page it came from."""
 
 from __future__ import annotations
 
