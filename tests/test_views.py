@@ -179,7 +179,7 @@ def test_a_name_is_given_once_a_person_in_any_case(browser, me):
 
 @pytest.mark.parametrize("page", ["/", "/board/", "/export/daily/", "/api/v1/accounts"])
 def test_a_view_serves_list_board_export_and_api_and_one_filter_over_it(page, client, api):
-    person = api.user if page.startswith("/api") else user()
+    person = api.person if page.startswith("/api") else user()
     client.force_login(person)
     mine = view(person, "stage=new&plan=yc")
     for name, stage, plan in (("In", "new", "yc"), ("Out", "new", "boost"), ("Moved", "initiated", "yc")):

@@ -158,7 +158,7 @@ document.addEventListener("input", (event) => {
 });
 
 function taken({ sourceElement: form, response, request }) {
-  if (!form?.matches?.("form:not([data-stays])") || request.method !== "POST" || response.status === 422) return;
+  if (!form?.matches?.("form") || request.method !== "POST" || response.status === 422) return;
   if (response.status < 300) {
     if (form.dataset.draft) localStorage.removeItem(DRAFT + form.dataset.draft);
     form.reset();

@@ -58,15 +58,28 @@ const sends = () => (all ? { all: "1" } : { ids: [...picked].join() });
 
 const asks = () => (page().dataset.query ? `?${page().dataset.query}` : "");
 
-async function ask(name) {
+const ask = (name) => show(`/daily/many/${name}/ask/${asks()}`, sends());
+
+/** Fetch a form into the dialog, and put the focus where one goes on. */
+async function show(url, values) {
   const place = document.getElementById("form");
-  await htmx.ajax("POST", `/daily/many/${name}/ask/${asks()}`, { values: sends(), source: place, target: place, swap: "innerHTML" });
-  if (!place.querySelector("form, ul")) return place.replaceChildren();
+  await htmx.ajax("POST", url, { values, source: place, target: place, swap: "innerHTML" });
+  if (!place.querySelector("form, ul")) {
+    place.replaceChildren();
+    return place.close();
+  }
   place.classList.remove("in-place");
   place.removeAttribute("style");
   if (!place.open) place.showModal();
   focusFirst(place);
 }
+
+// The first step of two: its answer is the second, in the same dialog.
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches?.("#form form[data-asks]")) return;
+  event.preventDefault();
+  show(event.target.getAttribute("action"), Object.fromEntries(new FormData(event.target)));
+});
 
 const focusFirst = (place) =>
   place.querySelector("textarea, .moves button, form input:not([type=hidden]), select, .primary")?.focus();
@@ -153,8 +166,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("htmx:after:swap", (event) => {
   draw();
   const { sourceElement: form, request, response } = event.detail.ctx;
-  if (form?.matches?.("[data-stays]")) focusFirst(document.getElementById("form"));
-  else if (request.method === "POST" && request.action?.startsWith?.("/daily/many/") && response.status < 300 && form?.matches?.("#form form")) {
+  if (request.method === "POST" && request.action?.startsWith?.("/daily/many/") && response.status < 300 && form?.matches?.("#form form")) {
     choose([]);
     draw();
   }
