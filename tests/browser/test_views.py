@@ -199,7 +199,9 @@ def test_renewal_and_task_are_changed_in_their_cells_and_escape_gives_up(opened)
     opened.reload()
     row(opened, "Amber").locator("td").nth(0).dblclick()
     expect(opened.locator("#form").get_by_label("Next renewal")).to_be_focused()
-    opened.locator("#form").get_by_label("Next renewal").fill((timezone.now().date() + timedelta(days=2)).isoformat())
+    opened.locator("#form").get_by_label("Next renewal").fill(
+        (timezone.now().date() + timedelta(days=2)).isoformat()
+    )
     press(opened, "Escape")
     expect(opened.locator("#form")).not_to_be_visible()
     assert Account.objects.get(name="Amber").next_renewal_on == amber.next_renewal_on

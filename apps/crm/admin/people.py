@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly, Records
-from apps.crm.models import Contact, User
+from apps.crm.models import Contact, SavedView, User
 
 
 @admin.register(User)
@@ -59,3 +59,18 @@ class ContactAdmin(Records):
     list_select_related = ["account"]
     search_fields = ["email", "name", "account__external_id"]
     autocomplete_fields = ["account"]
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(Kept):
+    """A view is deleted on its own page, where that can be undone."""
+
+    list_display = ["name", "owner", "shared", "protected", "query", "deleted_at"]
+    list_filter = ["shared", "protected"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "owner__username"]
+    fields = ["name", "owner", "query", "shared", "protected", "created_at", "changed_at", "deleted_at"]
+    readonly_fields = ["owner", "created_at", "changed_at", "deleted_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

@@ -14,7 +14,7 @@ from django.http import QueryDict
 from apps.crm.models.user import User
 
 # What says which place in a page, or which way to look at a board, and so belongs to no view.
-PASSING = ("cursor", "after")
+PASSING = ("cursor", "after", "row")
 OF_PAGES = ("view", "by", "as_of", "since", *PASSING)
 
 
