@@ -35,6 +35,7 @@ app.conf.beat_schedule = {
         }
         for channel in ("slack", "mail")
     },
+    "bulk": {"task": "apps.crm.jobs.run_bulk", "schedule": 5.0, "options": {"expires": 4}},
     "imports": {"task": "apps.intake.jobs.run_import", "schedule": 5.0, "options": {"expires": 4}},
 }
 

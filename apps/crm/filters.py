@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
+from urllib.parse import parse_qsl
 
 import django_filters
 from django.db import models
@@ -18,6 +19,7 @@ from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.user import User
+from apps.crm.models.view import OF_PAGES, PASSING, SavedView
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
@@ -91,6 +93,8 @@ class QueryFilter(django_filters.FilterSet):
     everything: ClassVar[models.Manager[Any]]
     sorts: ClassVar[dict[str, Column]]
     default_sort: ClassVar[str]
+    # Parameters that are read here although they filter nothing.
+    besides: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class QueryFilter(django_filters.FilterSet):
         self.numbers, self.user = numbers, user
         self.notices: list[str] = []
         data = data.copy()
-        known = {*self.base_filters, "sort", *also}
+        known = {*self.base_filters, "sort", *self.besides, *also}
         for name in [name for name in data if name not in known]:
             self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
             del data[name]
@@ -169,6 +173,7 @@ class AccountFilter(QueryFilter):
     everything = Account.objects
     sorts = SORTS
     default_sort = DEFAULT_SORT
+    besides = ("view", "columns")
 
     q = django_filters.CharFilter(method="searched", label="Search", max_length=200)
     stage = django_filters.MultipleChoiceFilter(method="at_stages", label="Stage", choices=STAGE_CHOICES)
@@ -193,9 +198,62 @@ class AccountFilter(QueryFilter):
     write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
 
     def _understood(self, data: QueryDict) -> None:
+        self.given = data.copy()
+        self.view = self._laid_over(data)
         stages = dict(STAGE_CHOICES)
         self._ignore("Stage", [value for value in data.getlist("stage") if value not in stages])
         data.setlist("stage", [value for value in data.getlist("stage") if value in stages])
+
+    @cached_property
+    def views(self) -> list[SavedView]:
+        """The views that the person can open. One query."""
+        return list(SavedView.objects.of(self.user))
+
+    def _laid_over(self, data: QueryDict) -> SavedView | None:
+        """Lay what is asked for over the view it names, and return that; ``none`` names none."""
+        (*_, name) = data.pop("view", [""])
+        if name in ("", "none"):
+            return None
+        view = next((view for view in self.views if str(view.pk) == name), None)
+        if view is None:
+            self._ignore("View", [name])
+            del self.given["view"]
+            return None
+        for beneath, values in QueryDict(view.query).lists():
+            if beneath not in data:
+                data.setlist(beneath, values)
+        return view
+
+    @property
+    def kept(self) -> str:
+        """What is asked for, as a view keeps it."""
+        return _kept(self.data)
+
+    @property
+    def changed(self) -> bool:
+        """Whether something else is asked for than the view keeps."""
+        return self.view is not None and set(parse_qsl(self.kept)) != set(parse_qsl(self.view.query))
+
+    def with_(self, **changes: Iterable[str]) -> str:
+        """The query string that asks for the same but for these parameters.
+
+        What a view says is overruled by the parameter left empty.
+        """
+        query = self.given.copy()
+        for name in PASSING[1:]:
+            query.pop(name, None)
+        beneath = QueryDict(self.view.query if self.view else "")
+        for name, values in changes.items():
+            query.setlist(name, [*values] or [""])
+        for name in [name for name, values in query.lists() if not any(values) and name not in beneath]:
+            del query[name]
+        return query.urlencode()
+
+    def without(self, chosen: Chosen) -> str:
+        """The query string that asks for the same but for one filter."""
+        # What is not chosen several times over goes as a whole: a search was shortened before it was used.
+        others = [value for value in self.data.getlist(chosen.name) if value != chosen.value]
+        return self.with_(**{chosen.name: others if chosen.name == "stage" else []})
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
         return {"owner": lambda: self._people_choices(), "label": lambda: self._label_choices()}
@@ -257,6 +315,14 @@ class DailyFilter(AccountFilter):
 
 def _renewing(today: date, first: int, last: int) -> Q:
     return Q(renewal_on__range=(today + timedelta(days=first), today + timedelta(days=last)))
+
+
+def _kept(query: QueryDict) -> str:
+    kept = QueryDict(mutable=True)
+    for name, values in query.lists():
+        if name not in OF_PAGES and any(values):
+            kept.setlist(name, [value for value in values if value])
+    return kept.urlencode()
 
 
 def _shown(value: str) -> str:

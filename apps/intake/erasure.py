@@ -19,7 +19,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection, models, transaction
 from django.db.models import F, Func, Q, UniqueConstraint, Value
 
-from apps.crm.models import Account, Contact, Erasure, Label, StageTransition, User
+from apps.crm.models import Account, Contact, Erasure, Label, SavedView, StageTransition, User
 from apps.intake.events import Event
 from apps.intake.imports import Import
 from apps.intake.tokens import ApiToken, IdempotentAnswer
@@ -39,7 +39,7 @@ _BY_PROGRAMS = (Message, Gate, Run, Event, Import, IdempotentAnswer, LogEntry)
 _BLANKED = {(StageTransition, "reason")}
 _LEFT = {(StageTransition, "before"), (StageTransition, "cause")}
 # Two rows may not be called the same, be it by nothing but the mark.
-_APART = {(Label, "name")}
+_APART = {(Label, "name"), (SavedView, "name")}
 # What an account is called stays when one of its people goes: it is the customer's own name.
 _NAMES = {(Account, "name"), (Account, "domain"), (Account, "external_id")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -139,7 +139,7 @@ _ACCOUNT = (
         "last_outreach_at", "last_reply_at", "next_task_on", "notes_count", "open_alerts", "extended_until"
     ),
     *_plain(counted_bills="bills_paid"),
-    *_plain("scope", "held_by", "quarantine", "created_at", "changed_at"),
+    *_plain("scope", "route", "held_by", "quarantine", "created_at", "changed_at"),
 )
 # What stands in the file for each column of the list, beside the id and the name.
 _OF_LIST = {
@@ -153,6 +153,15 @@ _OF_LIST = {
     "notes": ("notes_count",),
     "users": ("users_count",),
     "labels": ("labels",),
+    "alerts": ("open_alerts",),
+    "risk": ("payment_risk",),
+    "plan": ("plan",),
+    "bills": ("bills_paid", "counted_bills"),
+    "credit": ("plan_ends_on",),
+    "entered": ("entered_at",),
+    "route": ("route",),
+    # People are taken out by their own table alone, which takes a right of its own.
+    "contacts": (),
 }
 _WHOSE = _plain(account="account__external_id", account_name="account__name")
 
@@ -173,12 +182,18 @@ class Export:
     right: str = "read"
     more: Mapping[str, Any] = field(default_factory=dict)
 
-    def lines(self, query: QueryDict, *, numbers: Numbers, user: User) -> Iterator[str]:
-        """The file, in pieces: what a page shows for the same query string, in its order, to the last row."""
+    def lines(
+        self, query: QueryDict, *, numbers: Numbers, user: User, only: Collection[int] | None = None
+    ) -> Iterator[str]:
+        """The file, in pieces: what a page shows for the same query string, in its order, to the last row.
+
+        With ``only`` the rows of these ids instead, whatever the filters say.
+        """
         asked = self._asked(query, numbers, user)
-        columns = self._chosen(query)
+        columns = self._chosen(asked.data)
         facts = {fact for column in columns for fact in column.facts}
-        found = in_order(asked.qs.annotate(**self.more), asked.order).values(*facts)
+        rows_asked = asked.qs if only is None else self.rows.all().filter(pk__in=only)
+        found = in_order(rows_asked.annotate(**self.more), asked.order).values(*facts)
         # The cursor is held beyond its own statement: no transaction stands open while a slow reader reads.
         rows = ([column.of(row) for column in columns] for row in found.iterator(chunk_size=AT_ONCE))
         yield BOM
@@ -190,12 +205,16 @@ class Export:
         return self.filtered(query, self.rows.all(), numbers=numbers, user=user)
 
     def _chosen(self, query: QueryDict) -> tuple[Column, ...]:
-        """The columns for ``columns=``, of accounts alone; all of them where it says none we know."""
-        keys = {key for value in query.getlist("columns") for key in value.split(",")} & {*_OF_LIST}
+        """The columns for ``columns=``, in its order, of accounts alone; all of them where it says none we know."""
+        given = [key for value in query.getlist("columns") for key in value.split(",")]
+        keys = [key for key in given if key in _OF_LIST]
         if not keys or self.columns is not _ACCOUNT:
             return self.columns
-        headers = {"external_id", "name", *(header for key in keys for header in _OF_LIST[key])}
-        return tuple(column for column in self.columns if column.header in headers)
+        headers = dict.fromkeys(
+            ["external_id", "name", *(header for key in keys for header in _OF_LIST[key])]
+        )
+        known = {column.header: column for column in self.columns}
+        return tuple(known[header] for header in headers)
 
 
 EXPORTS: dict[str, Export] = {

@@ -301,6 +301,48 @@ class PickedForm(forms.Form):
         return given
 
 
+class ChosenForm(forms.Form):
+    """Which accounts are meant: ``ids`` parted by commas, or all that the page's filters show."""
+
+    ids = forms.CharField(required=False)
+    all = forms.BooleanField(required=False)
+
+    def clean_ids(self) -> list[int]:
+        return list(dict.fromkeys(_id(one) for one in self.cleaned_data["ids"].split(",") if one))
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("ids") == [] and not given.get("all"):
+            raise forms.ValidationError("Choose some accounts first.")
+        return given
+
+
+class ManyAssignForm(AssignForm):
+    seen = None  # type: ignore[assignment]
+
+
+class SeenViewForm(forms.Form):
+    """``seen`` is the ``changed_at`` of the view that somebody looked at."""
+
+    seen = forms.DateTimeField(error_messages={"required": "Look at the view first."})
+
+
+class UpdateViewForm(SeenViewForm):
+    query = forms.CharField(required=False, max_length=4000)
+
+
+class RenameViewForm(SeenViewForm):
+    name = forms.CharField(max_length=80, error_messages={"required": "Give the view a name."})
+    shared = forms.BooleanField(required=False)
+    protected = forms.BooleanField(required=False)
+
+
+class KeepViewForm(forms.Form):
+    name = forms.CharField(max_length=80, error_messages={"required": "Give the view a name."})
+    query = forms.CharField(required=False, max_length=4000)
+    shared = forms.BooleanField(required=False)
+
+
 class GiveBackForm(forms.Form):
     """Whose each alert ``was``, as ``12:3,15:``, and the id of whoever has them now."""
 

@@ -27,7 +27,7 @@ from apps.crm.board import (
     standing,
     with_next_call,
 )
-from apps.crm.filters import SORTS, AccountFilter, Chosen
+from apps.crm.filters import SORTS, AccountFilter
 from apps.crm.keyset import Order, count_text, cursor_after, page
 from apps.crm.models import Account
 from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
@@ -132,7 +132,7 @@ class Board:
     @property
     def chips(self) -> list[tuple[str, str]]:
         """The filters that are on, in words, each with the query string without it."""
-        return [(chosen.words, self._without(chosen)) for chosen in self.filter.chosen]
+        return [(chosen.words, self.filter.without(chosen)) for chosen in self.filter.chosen]
 
     @property
     def ways(self) -> list[tuple[str, str, bool]]:
@@ -145,13 +145,6 @@ class Board:
         query = QueryDict(self.query, mutable=True)
         for name, value in values.items():
             query.setlist(name, [value] if value else [])
-        return query.urlencode()
-
-    def _without(self, chosen: Chosen) -> str:
-        query = self.filter.data.copy()
-        # What is not chosen several times over goes as a whole: a search was shortened before it was used.
-        others = [value for value in query.getlist("stage") if value != chosen.value]
-        query.setlist(chosen.name, others if chosen.name == "stage" else [])
         return query.urlencode()
 
     def lanes(self, sizes: Mapping[Stage, Sizes], stages: Collection[Stage] = STAGES) -> list[Lane]:

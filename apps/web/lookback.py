@@ -54,7 +54,7 @@ class _Past(Board):
         self.by, self.on = "", on
         # A stage that is chosen says which lanes are open, for it means the stage of then.
         data = request.GET.copy()
-        data.pop("stage", None)
+        data["stage"] = ""
         self.past = AccountFilter(data, numbers=self.numbers, user=self.user, also=ALSO)
 
     def lanes(self, sizes: Mapping[Stage, Sizes], stages: Collection[Stage] = STAGES) -> list[Lane]:

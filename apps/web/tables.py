@@ -3,50 +3,142 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.http import QueryDict
 from markupsafe import escape
 
-from apps.crm.models import AccountLabel, Call
-from apps.crm.models.account import PaymentRisk, first_outreach_due_on
+from apps.crm.models import AccountLabel, Call, Contact
+from apps.crm.models.account import PaymentRisk, Plan, first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers
 from apps.web.display import GROUPS, away_short, day, days_since, money, runway_at
 
 BADGES_SHOWN = 3
 LABELS_SHOWN = 2
+# So many days before its credit ends an account is worth a look.
+CREDIT_SOON = 30
+
+
+Facts = Mapping[str, Any]
+
+
+class Word(NamedTuple):
+    """A short word with its meaning: bad, wait, good, info, accent, or none."""
+
+    text: str
+    meaning: str = ""
+
+    def __html__(self) -> str:
+        """How a template shows it."""
+        return f'<b class="{self.meaning}">{escape(self.text)}</b>' if self.meaning else escape(self.text)
+
+
+NOTHING = Word("")
 
 
 class Column(NamedTuple):
-    """A column of the list; the template draws its cell by its key. ``form`` is what edits it in its place."""
+    """A column of the list. ``form`` is what edits it in its place.
+
+    The template draws the cells of the first ones by their key; the others say what stands there, of ``facts`` that
+    are read only where they are chosen.
+    """
 
     key: str
     label: str
     sort: str = ""
     number: bool = False
     form: str = ""
+    facts: tuple[str, ...] = ()
+    says: Callable[[Facts, Numbers], Word] | None = None
 
+
+def _credit(fact: Facts, numbers: Numbers) -> Word:
+    """The days until the plan ends, and with it the credit that came with it."""
+    if fact["plan_ends_on"] is None:
+        return NOTHING
+    left = (fact["plan_ends_on"] - numbers.today).days
+    return Word(f"{left:,}", "wait" if left <= CREDIT_SOON else "") if left >= 0 else Word("ended", "soft")
+
+
+def _entered(fact: Facts, numbers: Numbers) -> Word:
+    at = fact["entered_at"]
+    return Word(day(numbers.day_of(at), numbers.today) if at else "")
+
+
+def _risk(fact: Facts, numbers: Numbers) -> Word:
+    risk = PaymentRisk(fact["payment_risk"])
+    meanings = {PaymentRisk.HIGH: "bad", PaymentRisk.MEDIUM: "wait"}
+    return Word(risk.label, meanings.get(risk, "")) if risk else NOTHING
+
+
+_PLANS: dict[str, str] = {str(plan): plan.label if plan else "" for plan in Plan}
 
 COLUMNS: dict[str, Column] = {
     column.key: column
     for column in (
         Column("account", "Account", "name"),
-        Column("renewal", "Next renewal", "renewal"),
+        Column("renewal", "Next renewal", "renewal", form="renewal"),
         Column("stage", "Stage", "stage"),
         Column("forecast", "Forecast", "forecast", number=True),
         Column("owner", "Owner", "owner", form="assign"),
         Column("outreach", "Last outreach", "outreach"),
-        Column("task", "Next due task", "task"),
+        Column("task", "Next due task", "task", form="next"),
         Column("notes", "Notes", "notes", number=True),
         Column("users", "Users", "users", number=True),
         Column("labels", "Labels", form="labels"),
+        Column(
+            "alerts",
+            "Alerts",
+            "alerts",
+            number=True,
+            says=lambda fact, numbers: Word(
+                _count(fact["open_alerts"]), "bad" if fact["open_alerts"] else ""
+            ),
+        ),
+        Column("risk", "Payment risk", form="risk", says=_risk),
+        Column("plan", "Plan", facts=("plan",), says=lambda fact, numbers: Word(_PLANS[fact["plan"]])),
+        Column(
+            "bills",
+            "Bills paid",
+            "bills",
+            number=True,
+            facts=("bills_paid",),
+            says=lambda fact, numbers: Word(_count(fact["bills_paid"])),
+        ),
+        Column("credit", "Credit days left", number=True, facts=("plan_ends_on",), says=_credit),
+        Column("entered", "Entered on", "entered", says=_entered),
+        Column("route", "Route", facts=("route",), says=lambda fact, numbers: Word(fact["route"])),
+        Column("contacts", "Contacts’ e-mails"),
     )
 }
-DEFAULT_COLUMNS = tuple(COLUMNS.values())
-DEFAULT_KEYS = tuple(COLUMNS)
+DEFAULT_KEYS = tuple(COLUMNS)[:10]
+DEFAULT_COLUMNS = tuple(COLUMNS[key] for key in DEFAULT_KEYS)
+
+
+def columns_of(query: QueryDict) -> tuple[tuple[Column, ...], list[str]]:
+    """The columns that ``columns=`` names, in its order, and a sentence for each it names that is none.
+
+    The account comes first always; where none is named it is the usual ones.
+    """
+    given = [key for value in query.getlist("columns") for key in value.split(",") if key]
+    unknown = [key for key in dict.fromkeys(given) if key not in COLUMNS]
+    keys = dict.fromkeys(("account", *(key for key in given if key in COLUMNS)))
+    notices = [
+        f"Column “{key[:40]}” is not known here, so it was ignored." for key in unknown if key.isprintable()
+    ]
+    if len(keys) == 1 and "account" not in given:
+        return DEFAULT_COLUMNS, notices
+    return tuple(COLUMNS[key] for key in keys), notices
+
+
+def facts_of(columns: Iterable[Column]) -> list[str]:
+    """The facts that rows of these columns are made of."""
+    return [*FACTS, *(fact for column in columns for fact in column.facts)]
+
 
 # The facts a row is made of, read as dicts: instances would cost three times as much.
 FACTS = (
@@ -74,20 +166,6 @@ FACTS = (
 )
 
 
-class Word(NamedTuple):
-    """A short word with its meaning: bad, wait, good, info, accent, or none."""
-
-    text: str
-    meaning: str = ""
-
-    def __html__(self) -> str:
-        """How a template shows it."""
-        return f'<b class="{self.meaning}">{escape(self.text)}</b>' if self.meaning else escape(self.text)
-
-
-NOTHING = Word("")
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """One account of the list, ready to be shown."""
@@ -111,12 +189,19 @@ class Row:
     users: str
     labels: str
     more_labels: str
+    # What stands in the columns that are not among the usual ones.
+    further: Mapping[str, Word]
+    emails: tuple[str, ...]
 
 
 def rows_of(
-    facts: Iterable[Mapping[str, Any]], numbers: Numbers, people: Mapping[int, str], looked: datetime
+    facts: Iterable[Facts],
+    numbers: Numbers,
+    people: Mapping[int, str],
+    looked: datetime,
+    columns: Collection[Column] = DEFAULT_COLUMNS,
 ) -> list[Row]:
-    """The rows for these facts, in their order. Two queries, however many: labels and booked calls.
+    """The rows for these facts, in their order. Two queries, however many: labels and booked calls; and contacts.
 
     What entered or got another renewal after ``looked`` is new to the reader.
     """
@@ -124,16 +209,32 @@ def rows_of(
     ids = [fact["pk"] for fact in facts]
     labels = _labels_of(ids)
     calls = _calls_ahead_of(ids, numbers)
-    return [_row(fact, numbers, people, looked, labels[fact["pk"]], calls.get(fact["pk"])) for fact in facts]
+    emails = _emails_of(ids) if COLUMNS["contacts"] in columns else {}
+    says = [(column.key, column.says) for column in columns if column.says]
+    return [
+        _row(
+            fact,
+            numbers,
+            people,
+            looked,
+            labels[fact["pk"]],
+            calls.get(fact["pk"]),
+            {key: say(fact, numbers) for key, say in says},
+            tuple(emails.get(fact["pk"], ())),
+        )
+        for fact in facts
+    ]
 
 
 def _row(
-    fact: Mapping[str, Any],
+    fact: Facts,
     numbers: Numbers,
     people: Mapping[int, str],
     looked: datetime,
     labels: list[str],
     call_at: datetime | None,
+    further: Mapping[str, Word],
+    emails: tuple[str, ...],
 ) -> Row:
     stage = Stage(fact["stage"])
     renewal: date | None = fact["renewal_on"]
@@ -159,10 +260,12 @@ def _row(
         users=_count(fact["users_count"]),
         labels=", ".join(labels[:LABELS_SHOWN]),
         more_labels=", ".join(labels[LABELS_SHOWN:]),
+        further=further,
+        emails=emails,
     )
 
 
-def _news(fact: Mapping[str, Any], looked: datetime) -> list[Word]:
+def _news(fact: Facts, looked: datetime) -> list[Word]:
     """What is new about an account since the reader looked."""
     if fact["entered_at"] and fact["entered_at"] > looked:
         return [Word("New", "accent")]
@@ -186,7 +289,7 @@ def _away(renewal: date | None, today: date, *, open_stage: bool) -> Word:
     return Word(away_short(renewal, today), "bad" if late else "")
 
 
-def _outreach(stage: Stage, fact: Mapping[str, Any], numbers: Numbers) -> Word:
+def _outreach(stage: Stage, fact: Facts, numbers: Numbers) -> Word:
     """When they were last written to; before that, by when they must be."""
     if stage != Stage.NEW or fact["entered_at"] is None:
         at = fact["last_outreach_at"]
@@ -206,7 +309,7 @@ def _due(when: date | None, today: date) -> Word:
     return Word("Today", "wait") if when == today else Word(day(when, today))
 
 
-def _badges(fact: Mapping[str, Any], numbers: Numbers, call_at: datetime | None) -> list[Word]:
+def _badges(fact: Facts, numbers: Numbers, call_at: datetime | None) -> list[Word]:
     """What sets this account apart, the most urgent first."""
     alerts, risk, extended = fact["open_alerts"], fact["payment_risk"], fact["extended_until"]
     replied, written = fact["last_reply_at"], fact["last_outreach_at"]
@@ -231,6 +334,13 @@ def _labels_of(ids: list[int]) -> dict[int, list[str]]:
     rows = AccountLabel.objects.filter(account__in=ids).order_by("label__name")
     for pk, name in rows.values_list("account", "label__name"):
         found[pk].append(name)
+    return found
+
+
+def _emails_of(ids: list[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for pk, email in Contact.objects.filter(account__in=ids).order_by("pk").values_list("account", "email"):
+        found[pk].append(email)
     return found
 
 

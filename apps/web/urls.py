@@ -17,6 +17,7 @@ from apps.web.views import (
     hygiene,
     imports,
     labels,
+    many,
     marking,
     moves,
     notices,
@@ -31,6 +32,7 @@ from apps.web.views import (
     team,
     theirs,
     tokens,
+    viewing,
     writing,
 )
 
@@ -78,6 +80,14 @@ urlpatterns = [
     path("changes/", changes.changes, name="changes"),
     path("daily/changed/", daily.changed, name="changed"),
     path("daily/looked/", daily.looked, name="looked"),
+    path("daily/many/<int:pk>/", many.one, name="bulk"),
+    path("daily/many/<int:pk>/progress/", many.progress, name="bulk_progress"),
+    path("daily/many/<int:pk>/undo/", many.undo, name="many_undo"),
+    path("daily/many/emails/", many.emails, name="many_emails"),
+    path("daily/many/export/", many.export, name="many_export"),
+    path("daily/many/move/preview/", many.preview, name="many_preview"),
+    path("daily/many/<slug:name>/", many.change, name="many"),
+    path("daily/many/<slug:name>/ask/", many.ask, name="many_ask"),
     path("daily/rows/", daily.rows, name="rows"),
     path("events/", events.events, name="events"),
     path("events/<int:pk>/", events.event, name="event"),
@@ -142,5 +152,12 @@ urlpatterns = [
         for name in tasking.CHANGES
     ),
     path("tasks/<int:pk>/next/", tasking.next_step, name="task_next"),
+    path("views/", viewing.keep, name="views"),
+    *(
+        path(f"views/<int:pk>/{name}/", viewing.change, {"name": name}, name=f"view_{name}")
+        for name in viewing.CHANGES
+    ),
+    path("views/<int:pk>/opens-with/", viewing.opens_with, name="view_opens_with"),
+    path("views/<int:pk>/restore/", viewing.restore, name="view_restore"),
     path("unsubscribe/<str:token>/", outbox.unsubscribe, name="unsubscribe"),
 ]

@@ -6,14 +6,15 @@ const UNDO_SECONDS = 10;
 // Left to itself htmx starts a moment after the page: a quick key would post a form as a page of its own.
 htmx.initialize();
 
-/** Show a sentence; `undo` is {url, values} to post, or a function, offered for ten seconds. */
-function toast(text, { bad = false, undo = null, seconds = undo ? UNDO_SECONDS : 6 } = {}) {
+/** Show a sentence; `undo` is {url, values} to post, or a function, offered for ten seconds; `link` is {url, text}. */
+function toast(text, { bad = false, undo = null, link = null, seconds = undo || link ? UNDO_SECONDS : 6 } = {}) {
   const place = document.getElementById("toasts");
   const box = document.createElement("div");
   box.className = bad ? "toast bad" : "toast";
   const words = document.createElement("span");
   words.textContent = text;
   box.append(words);
+  if (link) box.append(Object.assign(document.createElement("a"), { href: link.url, textContent: link.text }));
   if (undo) {
     const button = document.createElement("button");
     button.type = "button";
@@ -38,6 +39,12 @@ function toast(text, { bad = false, undo = null, seconds = undo ? UNDO_SECONDS :
 }
 
 document.addEventListener("toast", (event) => toast(event.detail.text, event.detail));
+
+// What was said by the page before and can be taken back is a toast, too.
+for (const said of document.querySelectorAll(".banner[data-undo-at]")) {
+  toast(said.textContent, { undo: { url: said.dataset.undoAt, values: {} } });
+  said.remove();
+}
 
 // Nothing fails silently, and what was typed stays where it is.
 document.addEventListener("htmx:error", (event) => {

@@ -1,4 +1,4 @@
-// The filter menu of list and board: its fields come when it first opens, and always say what the address says.
+// The filter menu of list and board: its fields come when it first opens, and always say what is asked for, by the address or a view.
 
 const menu = () => document.getElementById("filters");
 
@@ -8,12 +8,12 @@ document.addEventListener("toggle", async ({ target, newState }) => {
   follow();
 }, true);
 
-/** Choose in the menu what the address says; from then on it stands for what was carried along. */
+/** Choose in the menu what is asked for; from then on it stands for what was carried along. */
 function follow() {
   const fields = menu()?.querySelectorAll("input, select");
   if (!fields?.length) return;
   menu().closest("form").querySelector(".carried").replaceChildren();
-  const asked = new URLSearchParams(location.search);
+  const asked = new URLSearchParams(menu().closest("form").dataset.asked);
   for (const field of fields) {
     const values = asked.getAll(field.name);
     if (field.type === "checkbox") field.checked = values.includes(field.value);

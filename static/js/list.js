@@ -106,7 +106,9 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("htmx:config:request", (event) => {
   const { request, sourceElement } = event.detail.ctx;
   if (!sourceElement.matches?.("form.filter")) return;
-  for (const [name, value] of [...request.body]) if (!value) request.body.delete(name);
+  // What the view beneath says is overruled by saying nothing instead.
+  const laid = sourceElement.dataset.laid?.split(" ") ?? [];
+  for (const [name, value] of [...request.body]) if (!value && !laid.includes(name)) request.body.delete(name);
   request.action = "/";
 });
 
@@ -125,7 +127,7 @@ document.addEventListener("htmx:after:swap", (event) => {
     focusCell(document.getElementById(held.row), held.cell);
   }
   const q = document.getElementById("q");
-  const asked = new URLSearchParams(location.search).get("q") ?? "";
+  const asked = new URLSearchParams(q?.form.dataset.asked).get("q") ?? "";
   if (q && document.activeElement !== q) q.value = asked;
   // Letters typed while this answer was on its way are asked for now: the form that waited for them is gone.
   else if (q && q.value.trim() !== asked.trim()) q.dispatchEvent(new Event("input", { bubbles: true }));

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly
-from apps.crm.models import Erasure, Policy, ScopeDecision, StageTransition
+from apps.crm.models import Bulk, Erasure, Policy, ScopeDecision, StageTransition
 
 
 @admin.register(StageTransition)
@@ -52,3 +52,11 @@ class PolicyAdmin(Kept):
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         obj.set_by = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
+
+
+@admin.register(Bulk)
+class BulkAdmin(ReadOnly):
+    list_display = ["kind", "by", "at", "place", "finished_at", "undone_at"]
+    list_filter = ["kind"]
+    list_select_related = ["by"]
+    search_fields = ["kind", "by__username"]

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly, Records
-from apps.crm.models import Contact, User
+from apps.crm.models import Contact, SavedView, User
 from apps.crm.models.user import ADMIN, LAST_ADMIN
 
 
@@ -73,3 +73,18 @@ class ContactAdmin(Records):
     list_select_related = ["account"]
     search_fields = ["email", "name", "account__external_id"]
     autocomplete_fields = ["account"]
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(Kept):
+    """A view is deleted on its own page, where that can be undone."""
+
+    list_display = ["name", "owner", "shared", "protected", "query", "deleted_at"]
+    list_filter = ["shared", "protected"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "owner__username"]
+    fields = ["name", "owner", "query", "shared", "protected", "created_at", "changed_at", "deleted_at"]
+    readonly_fields = ["owner", "created_at", "changed_at", "deleted_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

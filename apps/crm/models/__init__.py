@@ -1,6 +1,7 @@
 from apps.crm.models.account import Account
 from apps.crm.models.alert import Alert
 from apps.crm.models.bill import Bill
+from apps.crm.models.bulk import Bulk
 from apps.crm.models.call import Call, CallHost
 from apps.crm.models.contact import Contact
 from apps.crm.models.erasure import Erasure
@@ -15,6 +16,7 @@ from apps.crm.models.task import Task
 from apps.crm.models.theirs import TheirStage
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
+from apps.crm.models.view import SavedView
 from apps.crm.policy import Policy
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "AccountLabel",
     "Alert",
     "Bill",
+    "Bulk",
     "Call",
     "CallHost",
     "Contact",
@@ -31,6 +34,7 @@ __all__ = [
     "Notice",
     "Policy",
     "Purchase",
+    "SavedView",
     "ScopeDecision",
     "Signal",
     "StageTransition",

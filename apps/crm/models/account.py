@@ -198,6 +198,46 @@ class AccountQuerySet(ScopedQuerySet):
             ~Exists(taken_out.alias(day=TruncDate("at", tzinfo=numbers.zone)).filter(day__gte=since))
         )
 
+    def give_to(self, owner: int | None, *, by: User | None, now: datetime) -> dict[int, int | None]:
+        """Give them to the person of this id, who is told, or to nobody; whose each was of those that changed."""
+        others = self.filter(owner__isnull=False) if owner is None else self.exclude(owner=owner)
+        was = dict(others.values_list("pk", "owner"))
+        Account.objects.filter(pk__in=was).update(owner=owner, changed_at=now)
+        if owner is not None:
+            Notice.objects.tell(Notice(user_id=owner, account_id=pk, by=by, at=now) for pk in was)
+        return was
+
+    def put_label(self, label: Label, *, now: datetime) -> list[int]:
+        """Put a label on them; the ids of those that did not wear it."""
+        bare = list(self.exclude(accountlabel__label=label).values_list("pk", flat=True))
+        AccountLabel.objects.bulk_create(
+            (AccountLabel(account_id=pk, label=label) for pk in bare), ignore_conflicts=True
+        )
+        Account.objects.filter(pk__in=bare).update(changed_at=now)
+        return bare
+
+    def take_label(self, label: int | None, *, now: datetime) -> list[int]:
+        """Take the label of this id off them; the ids of those that wore it."""
+        worn = AccountLabel.objects.filter(label=label, account__in=self.values("pk"))
+        ids = list(worn.values_list("account", flat=True))
+        AccountLabel.objects.filter(label=label, account__in=ids).delete()
+        Account.objects.filter(pk__in=ids).update(changed_at=now)
+        return ids
+
+    def add_tasks(
+        self, title: str, due_on: date | str, *, by: User, now: datetime, assignee: int | None
+    ) -> dict[int, int]:
+        """Add the same to do to each, for the person of this id, who is told; the task's id by account."""
+        tasks = Task.objects.bulk_create(
+            Task(
+                account_id=pk, title=title, due_on=due_on, assignee_id=assignee, created_by=by, created_at=now
+            )
+            for pk in self.values_list("pk", flat=True)
+        )
+        Notice.objects.tell_of_tasks(tasks, by=by, now=now)
+        self.recount()
+        return {task.account_id: task.pk for task in tasks}
+
     def recount(self) -> int:
         """Bring the counts kept on these accounts up to date; returns how many were wrong."""
         try:
@@ -553,7 +593,7 @@ class Account(Movable):
         """Put a label on it, in the spelling the team has used before, and return it."""
         with transaction.atomic():
             self.lock()
-            label = Label.objects.filter(name__iexact=name).first() or Label.objects.create(name=name)
+            label = Label.called(name)
             AccountLabel.objects.get_or_create(account=self, label=label)
             self.edit(now=now)
         return label

@@ -27,6 +27,11 @@ class Label(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def called(cls, name: str) -> Label:
+        """The label of a name, in the spelling the team has used before; made where there is none."""
+        return cls.objects.filter(name__iexact=name).first() or cls.objects.create(name=name)
+
     def remove(self, *, now: datetime) -> int:
         """Take it off every account and out of the team's list; returns off how many."""
         with transaction.atomic():

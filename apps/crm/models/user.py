@@ -139,6 +139,15 @@ class User(AbstractUser):
     digested_on = models.DateField(
         null=True, blank=True, editable=False, help_text="Their last day whose morning mail is dealt with."
     )
+    opens_with = models.ForeignKey(
+        "crm.SavedView",
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        help_text="The view that the daily list opens with.",
+    )
     mention_mail = models.BooleanField(
         "mail about mentions", default=True, help_text="A mail when notes mention this person."
     )

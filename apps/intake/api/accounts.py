@@ -222,6 +222,11 @@ class AccountQuery(PageQuery):
     fresh = serializers.ChoiceField(
         ["1"], required=False, allow_blank=True, help_text="Entered since the token’s user last looked."
     )
+    view = Text(
+        required=False,
+        allow_blank=True,
+        help_text="The number of a saved view of the token’s user, beneath the other filters.",
+    )
     sort = _one_of(*SORTS, *(f"-{name}" for name in SORTS))
 
 
@@ -241,7 +246,7 @@ class Accounts(Door):
         if asked.notices:
             raise Problem(422, "invalid", " ".join(asked.notices).replace(", so it was ignored", ""))
         rows = asked.qs.select_related("owner").prefetch_related("contacts", "labels")
-        return page(rows, AccountShown, query, asked.order if query.get("sort") else OLDEST_FIRST)
+        return page(rows, AccountShown, query, asked.order if asked.data.get("sort") else OLDEST_FIRST)
 
     @describe("reportAccounts", "Accounts", Counted, body=AccountsBody)
     def put(self, request: Asked) -> Response:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter
 from apps.crm.keyset import count_text, counts, page
-from apps.crm.models import Account, Note, Policy, StageTransition, User
+from apps.crm.models import Account, Bulk, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
@@ -33,6 +35,17 @@ ACTIONS = (
     ("assign", "Assign", "a", "edit"),
     ("labels", "Labels", "l", "edit"),
 )
+# What can be done to many rows: its form, the word for it, and the right it asks for.
+MANY = (
+    ("move", "Move", "move"),
+    ("assign", "Assign", "edit"),
+    ("label", "Label", "edit"),
+    ("unlabel", "Take label off", "edit"),
+    ("task", "Task", "task"),
+)
+# The right that editing a cell in its place asks for.
+CELL_RIGHTS = {"risk": "payment risk", "next": "task"}
+COLUMNS = tuple(tables.COLUMNS.values())
 NOTICES_SHOWN = 3
 CHANGED_AT_ONCE = 200
 FILTERS_SECONDS = 60
@@ -80,25 +93,35 @@ def piles(numbers: Numbers, user: User) -> dict[str, AccountQuerySet]:
 
 @require_safe
 def daily(request: SignedIn) -> HttpResponse:
-    """The list for a query string: filters, order, one page of rows, and the piles above it."""
+    """The list for a query string: filters, order, columns, one page of rows, and the piles above it."""
+    if not request.GET and request.user.opens_with_id:
+        return redirect(f"{reverse('web:daily')}?view={request.user.opens_with_id}")
     numbers, asked = _read(request)
     listed = _rows(request, asked, numbers)
-    found = counts({"shown": asked.qs, **piles(numbers, request.user)})
+    notices = [*asked.notices, *tables.columns_of(asked.data)[1]]
+    waiting = Bulk.objects.to_tell(request.user)
+    found = counts({"shown": asked.qs, "bulks": waiting, **piles(numbers, request.user)})
     return render(
         request,
         "web/daily.html",
         {
             **listed,
             "asked": asked,
-            "query": _query(request, cursor=None),
-            "notices": [*asked.notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
+            "query": asked.with_(),
+            "home": home(request.user),
+            "notices": [*notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
+            "bulk": waiting.first() if found["bulks"] else None,
             "fresh": found["fresh"] and count_text(found["fresh"]),
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
-            "piles": _pile_links(request, found),
-            "columns": tables.DEFAULT_COLUMNS,
-            "chips": _chips(request, asked),
-            "sorts": _sort_links(request, asked),
+            "piles": _pile_links(asked, found),
+            "choices": [*listed["columns"], *(one for one in COLUMNS if one not in listed["columns"])],
+            "usual": listed["columns"] == tables.DEFAULT_COLUMNS,
+            "usual_keys": [",".join(tables.DEFAULT_KEYS)],
+            "chips": [(chosen.words, asked.without(chosen)) for chosen in asked.chosen],
+            "sorts": _sort_links(asked, listed["columns"]),
+            "bulk_actions": MANY,
+            "cell_rights": CELL_RIGHTS,
             "actions": ACTIONS,
             # For the forms that stand in the page to serve any account.
             "account": Account(pk=0),
@@ -150,10 +173,11 @@ def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: Sta
 
 
 def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[str, int]) -> str:
-    facts = Account.objects.filter(pk__in=ids).values(*tables.FACTS)
+    columns = _columns_on_screen(request, numbers)
+    facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
-        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from),
-        "keys": tables.DEFAULT_KEYS,
+        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from, columns),
+        "keys": [column.key for column in columns],
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
     }
     return render_to_string("web/_row_parts.html", context, request)
@@ -164,51 +188,50 @@ def _read(request: SignedIn) -> tuple[Numbers, AccountFilter]:
     return numbers, DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
 
 
+def _columns_on_screen(request: SignedIn, numbers: Numbers) -> tuple[tables.Column, ...]:
+    """The columns of the page that asks for a part of itself, by its own address."""
+    query = QueryDict(urlsplit(request.headers.get("HX-Current-URL", "")).query)
+    if not {"view", "columns"} & {*query}:
+        return tables.DEFAULT_COLUMNS
+    return tables.columns_of(DailyFilter(query, numbers=numbers, user=request.user).data)[0]
+
+
 def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
-    found = page(asked.qs.values(*tables.FACTS), asked.order, cursor=request.GET.get("cursor", ""))
+    columns, _ = tables.columns_of(asked.data)
+    rows = asked.qs.values(*tables.facts_of(columns))
+    found = page(rows, asked.order, cursor=request.GET.get("cursor", ""))
     return {
-        "rows": tables.rows_of(found.rows, numbers, asked.people, request.user.looked_from),
-        "keys": tables.DEFAULT_KEYS,
-        "next": _query(request, cursor=found.next) if found.next else "",
+        "rows": tables.rows_of(found.rows, numbers, asked.people, request.user.looked_from, columns),
+        "columns": columns,
+        "keys": [column.key for column in columns],
+        "next": asked.with_(cursor=[found.next]) if found.next else "",
         "notice": found.notice,
         "numbers": numbers,
     }
 
 
-def _query(request: SignedIn, **changes: str | None) -> str:
-    """The query string of this page with some parameters changed; None takes one out."""
-    query = request.GET.copy()
-    for name in [name for name, values in query.lists() if not any(values)]:
-        del query[name]
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return query.urlencode()
+def home(user: User) -> str:
+    """The address of the list without any filter or view."""
+    return "/?view=none" if user.opens_with_id else "/"
 
 
-def _pile_links(request: SignedIn, found: dict[str, int]) -> list[tuple[Pile, str, bool]]:
-    here = _query(request, cursor=None, sort=None)
-    return [(pile, count_text(found[pile.key]), pile.query == here) for pile in PILES]
+def _pile_links(asked: AccountFilter, found: dict[str, int]) -> list[tuple[Pile, str, str, bool]]:
+    """Each pile with its count, the address it leads to, and whether it is what is shown; then it leads out of it."""
+    on = {(chosen.name, chosen.value) for chosen in asked.chosen}
+    columns = urlencode([("columns", value) for value in asked.data.getlist("columns") if value], safe=",")
+    links = []
+    for pile in PILES:
+        shown = on == set(parse_qsl(pile.query))
+        parts = [*([] if shown else [pile.query]), *filter(None, [columns])]
+        to = f"/?{'&'.join(parts)}" if parts else home(asked.user)
+        links.append((pile, count_text(found[pile.key]), to, shown))
+    return links
 
 
-def _chips(request: SignedIn, asked: AccountFilter) -> list[tuple[str, str]]:
-    """The filters that are on: their words, and the query string without them."""
-    chips = []
-    for chosen in asked.chosen:
-        query = request.GET.copy()
-        query.pop("cursor", None)
-        query.setlist(chosen.name, [value for value in query.getlist(chosen.name) if value != chosen.value])
-        if chosen.name == "q":
-            query.pop("q", None)
-        chips.append((chosen.words, query.urlencode()))
-    return chips
-
-
-def _sort_links(request: SignedIn, asked: AccountFilter) -> dict[str, tuple[str, str]]:
+def _sort_links(asked: AccountFilter, columns: Iterable[tables.Column]) -> dict[str, tuple[str, str]]:
     """For each column that sorts: the query string a click on its head leads to, and how it is sorted now."""
     links = {}
-    for column in tables.DEFAULT_COLUMNS:
+    for column in columns:
         if not column.sort:
             continue
         now = {column.sort: "ascending", f"-{column.sort}": "descending"}.get(asked.order.name, "")
@@ -217,5 +240,5 @@ def _sort_links(request: SignedIn, asked: AccountFilter) -> dict[str, tuple[str,
             (f"-{column.sort}", column.sort) if column.number else (column.sort, f"-{column.sort}")
         )
         to = second if asked.order.name == first else first
-        links[column.key] = (_query(request, cursor=None, sort=to), now)
+        links[column.key] = (asked.with_(sort=[to]), now)
     return links

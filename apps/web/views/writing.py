@@ -22,6 +22,8 @@ FORMS = {
     "assign": "edit",
     "labels": "edit",
     "risk": "payment risk",
+    "renewal": "edit",
+    "next": "task",
 }
 LABELS_OFFERED = 500
 
@@ -45,7 +47,8 @@ def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
             "form": name,
             "origin": request.GET.get("from", "account"),
             "options": likeliest_first(account) if name == "move" else [],
-            "people": User.objects.assignable() if name in ("task", "assign") else [],
+            "people": User.objects.assignable() if name in ("task", "next", "assign") else [],
+            "next": account.tasks.filter(done_at=None).first() if name == "next" else None,
             "labels": Label.objects.all()[:LABELS_OFFERED] if name == "labels" else [],
             "worn": set(account.labels.all()) if name == "labels" else set(),
             "kinds": Note.Kind.choices,
