@@ -93,6 +93,15 @@ def test_each_event_says_what_became_of_it_the_newest_first(browser, me):
     assert "\u202e" not in text
 
 
+def test_what_waits_for_long_does_not_promise_to_be_applied_within_seconds(browser):
+    came("waiting", provider="mail/postmark")
+    late = came("waiting", due_at=NOW - timedelta(minutes=6), provider="mail/mailersend")
+    page = browser.get("/events/").text
+    assert (page.count("applied within seconds"), page.count("should have been applied by now")) == (1, 1)
+    assert "should have been applied by now" in browser.get(f"/events/{late.pk}/").text
+    assert all(f'<span class="meta">{door}</span>' in page for door in ("Postmark", "MailerSend"))
+
+
 def test_each_filter_shows_its_own_and_nothing_else(browser):
     acme = account(name="Acme Works", external_id="acc-77")
     Contact.objects.create(account=acme, email="ann@acme.example")

@@ -306,3 +306,76 @@ def test_everything_about_an_account_is_for_leads_and_admins(role):
     assert client.get(f"/accounts/{made.pk}/everything/").status_code == expected
     offered = f'/accounts/{made.pk}/everything/"' in client.get(f"/accounts/{made.pk}/").text
     assert offered == (expected == 200)
+
+
+# Whose rows a table shows without being asked for others.
+ALL = {"tasks": "assignee=all"}
+# How a table is asked for the rows of one account that does not take `account`.
+OF_ONE = {"daily": "q=Acme", "accounts": "q=Acme", "calls": "kind=intro", "tasks": "assignee={assignee}"}
+
+
+def begins_a_formula(row):
+    """The headers whose cells a spreadsheet would compute; a number may be a negative one."""
+    return {
+        header for header, text in row.items() if text[:1] in "=+-@\t\r\n" and text and not _is_a_number(text)
+    }
+
+
+def _is_a_number(text):
+    return text.lstrip("-").replace(".", "", 1).isdigit()
+
+
+@pytest.fixture
+def full_of_formulas():
+    """A row in every table that is exported, each with a text of somebody else's that begins a formula."""
+    made = of_everything()
+    Account.objects.update(external_id="=1", name="=A()", domain="+a.example")
+    made.contacts.update(name="=Ann()", role="@owner")
+    made.notes.update(text="-note")
+    made.tasks.update(title="=T()")
+    made.calls.update(contact_email="+ann@acme.example")
+    made.purchases.update(external_id="=P()")
+    made.alerts.update(text="=1+1", subject="=S()")
+    made.bills.update(external_id="@bill")
+    made.acts.update(because="=B()")
+    Message.objects.update(subject="=M()")
+    Event.objects.update(sentence="=E()", external_id="+1")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", EXPORTS)
+def test_no_cell_of_any_file_is_a_formula(full_of_formulas, name):
+    rows = table(signed_in("admin").get(f"/export/{name}/?{ALL.get(name, '')}"))
+    assert rows
+    assert [begins_a_formula(row) for row in rows if begins_a_formula(row)] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", EXPORTS)
+def test_without_its_guard_every_file_would_hold_a_formula(full_of_formulas, name, monkeypatch):
+    monkeypatch.setattr("apps.crm.cells.inert", lambda text: text)
+    rows = table(signed_in("admin").get(f"/export/{name}/?{ALL.get(name, '')}"))
+    assert any(begins_a_formula(row) for row in rows)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_filter_narrows_every_file_and_without_it_there_is_more(name):
+    other = of_everything()
+    Account.objects.update(name="Other")
+    other.calls.update(kind="second", external_id="second")
+    other.purchases.update(external_id="second")
+    other.bills.update(external_id="in_2")
+    Event.objects.update(external_id="e2")
+    Message.objects.all().delete()
+    Message.objects.write([Message.slack("k2", kind="x", subject="Hello", now=NOW, account_id=other.pk)])
+    wanted = of_everything()
+    Event.objects.filter(external_id="e2").update(account=other)
+    client = signed_in("admin")
+    of_one = OF_ONE.get(name, "account={account}").format(
+        account=wanted.pk, assignee=wanted.tasks.get().assignee_id
+    )
+    whole, narrowed = (table(client.get(f"/export/{name}/?{asked}")) for asked in (ALL.get(name, ""), of_one))
+    header = next(header for header in ("account", "external_id") if header in whole[0])
+    assert {row[header] for row in narrowed} == {wanted.external_id}
+    assert {row[header] for row in whole} == {wanted.external_id, other.external_id}

@@ -21,6 +21,15 @@ _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=1)
 
 
+# Doors whose name is not written as any other word is.
+_DOORS = {"mail/mailersend": "MailerSend"}
+
+
+def door_name(provider: str) -> str:
+    """A door as people call it, by its key."""
+    return _DOORS.get(provider, provider.removeprefix("mail/").capitalize())
+
+
 def backoff(tries: int) -> timedelta:
     """How long an event waits after this many tries."""
     return min(_FIRST_WAIT * 1.6 ** (tries - 1), _LONGEST_WAIT)
@@ -165,6 +174,15 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.type or 'event'} {self.external_id}"
+
+    @property
+    def door(self) -> str:
+        """Who told it, as people call them."""
+        return door_name(self.provider)
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it should have been applied long ago."""
+        return self.due_at is not None and self.due_at < now - LATE_AFTER
 
     @property
     def can_be_linked(self) -> bool:

@@ -18,7 +18,7 @@ from apps.crm.keyset import Column
 from apps.crm.models import Account
 from apps.intake.doors import DOORS
 from apps.intake.doors.reading import read_body
-from apps.intake.events import EventQuerySet
+from apps.intake.events import EventQuerySet, door_name
 from apps.intake.models import Event
 from apps.outbox.inert import inert
 
@@ -52,7 +52,7 @@ class EventFilter(QueryFilter):
 
     q = django_filters.CharFilter(method="searched", label="Search", max_length=600)
     door = django_filters.ChoiceFilter(
-        field_name="provider", label="Door", choices=[(name, name.capitalize()) for name in DOORS]
+        field_name="provider", label="Door", choices=[(name, door_name(name)) for name in DOORS]
     )
     state = django_filters.ChoiceFilter(
         label="State", choices=[(key, words) for key, (words, _) in STATES.items()], method="in_state"

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from apps.crm.models import Account, Alert, Bill, Call, Contact, Purchase, Signal, StageTransition
@@ -179,6 +180,14 @@ def applied():
     with connection.cursor() as cursor:
         cursor.execute("SELECT event, count(*) FROM chaos_applied GROUP BY event")
         return dict(cursor.fetchall())
+
+
+def applied_a_second():
+    """How many were applied in a second, from the first that came in to the last that was done."""
+    of_all = Event.objects.filter(state=Event.State.DONE).aggregate(
+        count=Count("pk"), took=Max("done_at") - Min("received_at")
+    )
+    return of_all["count"] / of_all["took"].total_seconds() if of_all["took"] else 0
 
 
 def torn():

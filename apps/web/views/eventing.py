@@ -117,7 +117,7 @@ def _retried(ids: list[int], request: SignedIn) -> int:
 
 
 def _called(event: Event) -> str:
-    return f"“{event.type[:60] or 'An event'}” of {event.provider.capitalize()}"
+    return f"“{event.type[:60] or 'An event'}” of {event.door}"
 
 
 def _not_retried(event: Event) -> str:

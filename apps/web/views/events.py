@@ -41,6 +41,7 @@ MOST_WATCHED = 200
 # What the page asks beside the filter.
 OWN = ("body", "newest", "shown", "told")
 JUST_CAME = timedelta(seconds=30)
+LATE = "It should have been applied by now: the worker stands still, or does not keep up."
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def _row(event: Event, request: SignedIn, numbers: Numbers) -> Row:
     account = event.account
     return Row(
         pk=event.pk,
-        door=event.provider.capitalize(),
+        door=event.door,
         type=one_line(event.type) or "Unknown type",
         external_id=one_line(event.external_id),
         state=Word(event.get_state_display(), MEANINGS.get(Event.State(event.state), "")),
@@ -212,7 +213,8 @@ def _so_far(event: Event, request: SignedIn, numbers: Numbers) -> str:
         when = _moment(event.due_at, request, numbers)
         return f"Try {event.tries + 1} of {TRIES} from {when}."
     if event.state == Event.State.WAITING:
-        return f"{event.by} had it tried again." if event.by else "It is applied within seconds."
+        soon = LATE if event.is_late(numbers.now) else "It is applied within seconds."
+        return f"{event.by} had it tried again." if event.by else soon
     if event.state == Event.State.GIVEN_UP:
         return f"Tried {event.tries} times."
     if event.by:
