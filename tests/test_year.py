@@ -8,7 +8,7 @@ import pytest
 from apps.playbooks.registry import PLAYBOOKS
 from tests.year.clock import DAYS, FIRST, OUTAGE, Clock, hours
 from tests.year.stories import KINDS, stories
-from tests.year.world import live, lived, reckoned, state
+from tests.year.world import live, lived, mornings, reckoned, state, written
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 
@@ -49,6 +49,7 @@ def test_by_whatever_clock_a_year_is_lived_all_ends_as_reckoned_and_on_its_day(c
     must = reckoned(told, clock)
     live(clock.zone.key, clock, told)
     assert lived(clock) == must
+    assert written() == mornings(clock)
     assert {playbook for fate in must.values() for playbook, _ in fate["acts"]} == {*PLAYBOOKS}
     assert set(state()["acts"].values()) == {1}
     raised = Counter(kind for _, kind, *_ in state()["alerts"])

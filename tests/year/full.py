@@ -16,7 +16,7 @@ from django.db import connection
 from tests.bench.database import Databases
 from tests.year.clock import ZONES, clocks
 from tests.year.stories import stories
-from tests.year.world import live, lived, reckoned, state
+from tests.year.world import live, lived, mornings, reckoned, state, written
 
 ACCOUNTS = 300
 COLUMNS = "{:<18} {:<18} {:>7} {:>8} {:>8} {:>6} {:>6}"
@@ -33,13 +33,15 @@ def one(job):
         live(zone, clock, told)
         seconds = monotonic() - began
         came, must = lived(clock), reckoned(told, clock)
-        ended = state()
+        ended, mails = state(), written()
         connection.close()
     wrong = [
         f"{account}: {came[account]}\n  not {must[account]}"
         for account in must
         if came[account] != must[account]
     ]
+    if mails != mornings(clock):
+        wrong.append(f"morning mails: {sorted({*mails.items()} ^ {*mornings(clock).items()})[:5]}")
     return zone, name, len(clock.ticks) * clock.times, seconds, wrong, ended
 
 

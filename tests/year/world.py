@@ -6,7 +6,7 @@ all of it (`full.py`), the suite a coarse form.
 
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from operator import itemgetter
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from django.db import transaction
 from apps.crm.models import Account, Alert, Policy, StageTransition, Task, User
 from apps.crm.pipeline import Stage
 from apps.outbox.models import Message
+from apps.playbooks.digest import DIGEST, tell
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act
 from apps.playbooks.registry import PLAYBOOKS
@@ -25,8 +26,11 @@ def live(zone, clock, told):
     """Live the year by a clock, in an empty database."""
     begin = start_of(clock.zone, 0)
     Policy.objects.create(name="time_zone", value=zone, starts_on=FIRST - timedelta(days=100))
-    person = User.objects.create_user("someone", "someone@onramp.example")
+    person = User.objects.create_user("someone", "someone@onramp.example", time_zone=zone)
+    User.objects.update(date_joined=begin - timedelta(days=20))
     accounts = _accounts(told, begin - timedelta(days=20))
+    # Every morning there is something to say.
+    accounts[0].add_task("Never done", FIRST - timedelta(days=1), by=None, now=begin, assignee=person)
     deeds = sorted(
         (
             (moment, account, deed)
@@ -44,6 +48,7 @@ def live(zone, clock, told):
             done += 1
         for _ in range(clock.times):
             run([*PLAYBOOKS], now=tick)
+            tell(now=tick)
 
 
 def _accounts(told, since):
@@ -62,6 +67,22 @@ def _accounts(told, since):
 def reckoned(told, clock):
     """What must come of each account: of the playbooks that are reckoned, with every day."""
     return {f"year-{number}": _plain(story.fate(clock)) for number, story in enumerate(told)}
+
+
+def mornings(clock):
+    """The first tick from seven on, of each working day that has one: then the morning mail is written."""
+    first = {}
+    for tick in clock.ticks:
+        local = tick.astimezone(clock.zone)
+        if local.weekday() < 5 and local.hour >= 7:
+            first.setdefault(local.date(), tick)
+    return first
+
+
+def written():
+    """When the morning mail of which day was written."""
+    mails = Message.objects.filter(kind=DIGEST).values_list("key", "created_at")
+    return {date.fromisoformat(key.rpartition(":")[2]): at for key, at in mails}
 
 
 def _plain(fate):
@@ -120,5 +141,6 @@ def state():
         "acts": Counter(of(Act.objects.all(), "playbook", "occasion")),
         "tasks": Counter(of(Task.objects.all(), "title", "done_at", "dropped", "cause")),
         "alerts": Counter(of(Alert.objects.all(), "kind", "subject", "attempts", "resolution")),
-        "messages": Counter(of(Message.objects.all(), "kind", "subject")),
+        # The morning mails hang on the clock.
+        "messages": Counter(of(Message.objects.exclude(kind=DIGEST), "kind", "subject")),
     }
