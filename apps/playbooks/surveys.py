@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery, TextField, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Concat, Least
 from django.urls import reverse
 
 from apps.crm.models import Account, Alert, Contact, StageTransition, Survey
@@ -39,8 +39,10 @@ def to_ask(numbers: Numbers) -> Any:
     asked about before.
     """
     since = numbers.start_of(numbers.today - timedelta(days=numbers.survey_within_days))
-    until = numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days))
-    undoable = numbers.now - timedelta(minutes=numbers.undo_minutes)
+    until = Least(
+        Value(numbers.end_of(numbers.today - timedelta(days=numbers.survey_after_days))),
+        Value(numbers.now - timedelta(minutes=numbers.undo_minutes)),
+    )
     asked = Survey.objects.filter(account=OuterRef("pk"))
     contacts = Contact.objects.filter(account=OuterRef("pk")).mailable().ranked()
     return (
@@ -52,7 +54,6 @@ def to_ask(numbers: Numbers) -> Any:
         )
         .alias(closed_from=Subquery(_CLOSINGS.values("from_stage")[:1]))
         .filter(closed_at__gte=since, closed_at__lt=until, contact_pk__isnull=False)
-        .filter(closed_at__lt=undoable)
         .exclude(Exists(asked.filter(asked_at__gte=OuterRef("closed_at"))))
         .exclude(Q(closed_from=Stage.PAID_CALL) & Exists(asked))
     )

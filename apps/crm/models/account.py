@@ -472,9 +472,11 @@ class Account(Movable):
                 name="account_churned_task",
                 condition=Q(stage=Stage.CHURNED, next_task_on__isnull=False),
             ),
-            # Whom to ask how it was: those closed of late, among ever more that are closed.
+            # Whom to ask how it was, and who was handed over: those of late, among ever more that are closed.
             models.Index(
-                fields=["stage_since"], name="account_closed_since", condition=Q(stage__in=ONBOARDED)
+                fields=["stage", "stage_since"],
+                name="account_closed_since",
+                condition=Q(stage__in=(*ONBOARDED, Stage.SALES_HANDOFF)),
             ),
             models.Index(
                 fields=["renewal_on"],
