@@ -148,6 +148,14 @@ def test_an_alert_is_tended_though_the_playbook_is_for_nobody():
     assert not StageTransition.objects.filter(cause__startswith="playbook:").exists()
 
 
+def test_of_days_gone_by_no_question_stays_with_the_database_for_long():
+    for day in range(asking.MOST_PREPARED + 3):
+        run([*PLAYBOOKS], now=NOW + days(day))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (asking.MOST_PREPARED,)
+
+
 def test_the_question_is_thought_out_once_and_no_other_statement_is_prepared():
     for minute in range(3):
         run([*PLAYBOOKS], now=NOW + timedelta(minutes=minute))

@@ -57,8 +57,8 @@ def with_work(
     try:
         asked = ", ".join(_asked(playbook, numbers, of is not None) for playbook in playbooks)
         with transaction.atomic(), RawCursor(connection.connection) as cursor:
-            # Django has it that no statement is prepared, however it is asked for.
-            connection.connection.prepare_threshold = 0
+            # Django has it that no statement is prepared, however it is asked for. One takes the database a megabyte.
+            connection.connection.prepare_threshold, connection.connection.prepared_max = 0, MOST_PREPARED
             # Nothing that is given changes the best way to the answer: it is thought out once a connection and day.
             cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan", prepare=False)
             given = [numbers.now] if of is None else [numbers.now, list(of)]
@@ -71,7 +71,7 @@ def with_work(
 
 
 # Django takes longer to write these questions than the database to answer them; they stay the same for a day.
-MOST_KEPT = 200
+MOST_KEPT, MOST_PREPARED = 200, 8
 _kept: dict[Any, str] = {}
 
 
