@@ -77,11 +77,12 @@ _kept: dict[Any, str] = {}
 
 def _asked(playbook: Playbook, numbers: Numbers, narrowed: bool) -> str:
     key = playbook, numbers.standing, narrowed
-    if key not in _kept:
+    asked = _kept.get(key)
+    if asked is None:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
-        _kept[key] = question(playbook, numbers, narrowed=narrowed)
-    return _kept[key]
+        asked = _kept[key] = question(playbook, numbers, narrowed=narrowed)
+    return asked
 
 
 class Moment(datetime):
