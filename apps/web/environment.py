@@ -22,11 +22,12 @@ from apps.intake.events import LATE_AFTER, TOO_MANY
 from apps.intake.models import Event
 from apps.outbox.models import Gate
 from apps.web import display
+from apps.web.keys import GOES
 from apps.web.sections import SECTIONS
 
 
 class Page(NamedTuple):
-    """A page of the top bar."""
+    """A page that can be gone to from everywhere."""
 
     name: str
     address: str
@@ -52,7 +53,15 @@ PAGES = (
     Page("Alerts", "/alerts/"),
     Page("Calls", "/calls/"),
     Page("Playbooks", "/playbooks/"),
+)
+# The pages of the menu beside them.
+MORE = (
+    Page("Hygiene", "/hygiene/"),
+    Page("Events", "/events/"),
+    Page("Outbox", "/outbox/"),
     Page("Import", "/import/"),
+    Page("Exports", "/export/"),
+    Page("Settings", "/settings/"),
 )
 
 
@@ -126,6 +135,8 @@ def environment(**options: Any) -> Environment:
         mark=lambda: MARK,
         mark_of_now=mark_of_now,
         pages=lambda: PAGES,
+        more_pages=lambda: MORE,
+        goes=lambda: GOES,
         sections=lambda: SECTIONS,
         time_zones=time_zones,
         bar_of=bar_of,

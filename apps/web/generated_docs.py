@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from django.conf import settings
 
+from apps.crm.models.user import ROLES, ROLES_SAID
 from apps.crm.pipeline import CLOSED, MOVES, STAGES, TOO_LONG_AFTER, Move, Stage
 from apps.crm.policy import NUMBERS
 from apps.playbooks.docs import markdown
+from apps.web.roles import table as role_rows
 
 HEAD = "<!-- Written by `manage.py docs`. Do not edit: `make check` compares it with the code. -->"
 # A move made from nearly everywhere would hide the others: the diagram draws it from one place.
@@ -175,9 +177,32 @@ def _setting_rows() -> Iterable[tuple[str, ...]]:
             said = []
 
 
+def roles() -> str:
+    """docs/roles.md: who may what."""
+    lines = [
+        HEAD,
+        "",
+        "# Who may what",
+        "",
+        "Which right each address takes, and which role has it, from the table in "
+        "[apps/web/roles.py](../apps/web/roles.py); a test asks every address as every role. Somebody may hold "
+        "several roles. What is not listed is open to all: signing in, the probes, and the survey and the end of mail "
+        "that a customer is sent a link to. Webhooks are let in by their signatures, `/metrics` by its token.",
+        "",
+        *_table(
+            "Role | Who it is for",
+            ((role, f"{said[0].upper()}{said[1:]}.") for role, said in ROLES_SAID.items()),
+        ),
+        "",
+        *_table(f"Method | Address | Right | {' | '.join(ROLES)}", role_rows()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/pipeline.md": pipeline,
     "docs/playbooks.md": playbooks,
     "docs/policy.md": policy,
+    "docs/roles.md": roles,
     "docs/settings.md": settings_page,
 }

@@ -1,6 +1,8 @@
 // What every page shares: toasts with Undo, keys, dialogs, and a word when an answer does not come.
 // Other scripts speak to it by events: `document.dispatchEvent(new CustomEvent("toast", {detail: {text, bad, undo}}))`.
 
+import { openPalette } from "./palette.js";
+
 const UNDO_SECONDS = 10;
 
 // Left to itself htmx starts a moment after the page: a quick key would post a form as a page of its own.
@@ -84,10 +86,21 @@ document.addEventListener("click", (event) => {
 const typing = (target) =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 
-const GOES = { d: "/", b: "/board/", t: "/tasks/", a: "/alerts/", c: "/calls/", p: "/playbooks/", e: "/events/" };
+const GOES = JSON.parse(document.body.dataset.goes);
+const keysDialog = document.getElementById("keys");
 let going = false;
 
+// Whoever turned shortcuts of a single key off keeps those of menus and dialogs, where they are asked for.
+addEventListener("keydown", (event) => {
+  if (!("fewKeys" in document.body.dataset) || event.key.length > 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!typing(event.target) && !event.target.closest?.("dialog, [popover]")) event.stopImmediatePropagation();
+}, true);
+
 document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "k") {
+    openPalette();
+    event.preventDefault();
+  }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   if (going && GOES[event.key]) {
@@ -95,13 +108,16 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
   }
   going = event.key === "g";
-  if (event.key === "?") document.getElementById("keys").showModal();
+  if (event.key === "?") document.querySelector(".all-keys").click();
   if (event.key === "z") document.querySelector("#toasts .toast:last-child [data-undo]")?.click();
   if (event.key === "/") {
-    const search = document.querySelector("input[type=search]");
-    if (search) {
-      search.focus();
-      event.preventDefault();
-    }
+    openPalette();
+    event.preventDefault();
   }
 });
+
+// All keys, fetched when they are asked for.
+document.addEventListener("htmx:after:swap", () => {
+  if (document.getElementById("keys-told").childElementCount && !keysDialog.open) keysDialog.showModal();
+});
+keysDialog.addEventListener("close", () => document.getElementById("keys-told").replaceChildren());

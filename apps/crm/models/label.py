@@ -9,8 +9,8 @@ from django.db.models.functions import Lower
 
 class LabelQuerySet(models.QuerySet["Label"]):
     def with_uses(self) -> Any:
-        """Labels with how many accounts wear each, as ``uses``."""
-        return self.annotate(uses=models.Count("accountlabel"))
+        """Labels by name, with how many accounts wear each, as ``uses``."""
+        return self.annotate(uses=models.Count("accountlabel")).order_by(Lower("name"))
 
 
 class Label(models.Model):

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.crm.models import User
 from apps.web.forms import MeForm, sentence
+from apps.web.keys import KEYS
 from apps.web.rights import SignedIn
 
 
@@ -32,3 +33,10 @@ def me(request: SignedIn) -> HttpResponse:
     return render(
         request, "web/settings_me.html", {"form": form, "wrong": wrong}, status=422 if wrong else 200
     )
+
+
+@require_safe
+def keys(request: SignedIn) -> HttpResponse:
+    """Every key, but those of what this person may not do."""
+    may = {where: [key for key in keys if request.user.may(key.right)] for where, keys in KEYS.items()}
+    return render(request, "web/keys.html", {"keys": may})
