@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -75,6 +77,6 @@ def snooze(request: SignedIn, pk: int) -> HttpResponse:
 @require_safe
 def emails(request: SignedIn, pk: int) -> HttpResponse:
     """The addresses of the people at an account who may be written to, the most important first."""
-    contacts = get_object_or_404(Account, pk=pk).contacts.ranked().judged()
+    contacts: Any = get_object_or_404(Account, pk=pk).contacts.ranked().judged()
     found = ", ".join(contact.email for contact in contacts if not contact.blocked)
     return HttpResponse(found, content_type="text/plain; charset=utf-8")
