@@ -34,6 +34,12 @@ document.addEventListener("click", (event) => {
     form.querySelector("[data-sent]").hidden = false;
     form.querySelector("[data-sent] button").focus();
   }
+  const back = form && event.target.closest("[data-puts-back]");
+  if (back) {
+    put(form, typedBefore.get(form));
+    back.hidden = true;
+    form.elements.text.focus();
+  }
   if (form && event.target.closest("[data-restarts]")) {
     localStorage.removeItem(`draft:${form.dataset.draft}`);
     form.reset();
@@ -41,7 +47,16 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Another template, or somebody else to write to. What was typed is not lost: it comes back by Undo.
+// What was typed before a template took its place, by form.
+const typedBefore = new WeakMap();
+
+/** Put words into a form as if somebody had typed them. */
+function put(form, words) {
+  for (const [name, value] of Object.entries(words)) form.elements[name].value = value;
+  form.elements.text.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// Another template, or somebody else to write to. What was typed is not lost: a button brings it back.
 document.addEventListener("change", async ({ target }) => {
   const form = writer(target);
   if (!form || !["template", "to"].includes(target.name)) return;
@@ -51,26 +66,18 @@ document.addEventListener("change", async ({ target }) => {
   if (!answer?.ok) return say({ text: "The template did not come. What you typed is still there.", bad: true });
   const given = await answer.json();
   const to = form.querySelector(".to");
-  const before = { text: text.value, subject: subject.value };
   const typed = text.value !== text.defaultValue || subject.value !== subject.defaultValue;
   if (target.name === "to" && typed) {
     for (const field of [subject, text]) field.value = field.value.replace(to.dataset.names || "[their first name?]", given.names || "[their first name?]");
   } else {
+    if (typed) typedBefore.set(form, { text: text.value, subject: subject.value, template: template.dataset.before ?? "" });
+    form.querySelector("[data-puts-back]").hidden = !typedBefore.has(form);
     text.defaultValue = text.value = given.text;
     subject.defaultValue = subject.value = given.subject;
   }
   to.dataset.names = given.names;
-  text.dispatchEvent(new Event("input", { bubbles: true }));
-  if (target.name === "template" && typed) {
-    say({
-      text: "The template took the place of what you typed.",
-      undo: () => {
-        Object.assign(text, { value: before.text });
-        Object.assign(subject, { value: before.subject });
-        text.dispatchEvent(new Event("input", { bubbles: true }));
-      },
-    });
-  }
+  template.dataset.before = template.value;
+  put(form, {});
 });
 
 // What the server found missing is where the cursor goes.
