@@ -153,7 +153,7 @@ def test_ones_own_program_gets_the_letter_and_then_it_is_noted(opened):
     opened.keyboard.insert_text("See your events.")
     link = opened.get_by_role("link", name="Open in my mail program")
     opened.evaluate(
-        "onclick = (click) => { if (click.target.closest('[data-mails]')) click.preventDefault(); }"
+        "void (onclick = (click) => click.target.closest('[data-mails]') && click.preventDefault())"
     )
     expect(opened.get_by_role("button", name="Outreach sent")).not_to_be_visible()
     link.press("Enter")
