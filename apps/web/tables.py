@@ -277,7 +277,9 @@ def _news(fact: Facts, looked: datetime) -> list[Word]:
 
 
 def _claimed(fact: Mapping[str, Any], numbers: Numbers, people: Mapping[int, str]) -> list[Word]:
-    words = on_it(people.get(fact["claimed_by_id"], ""), fact["claimed_at"], numbers)
+    # A row is narrow: a first name will do there.
+    who = people.get(fact["claimed_by_id"], "").partition(" ")[0]
+    words = on_it(who, fact["claimed_at"], numbers).replace(" is on this", " on it")
     return [Word(words, "claim")] if words else []
 
 

@@ -37,7 +37,7 @@ ACTIONS = (
     ("labels", "Labels", "l", "edit"),
     ("claim", "Claim", "c", "write"),
     ("snooze", "Snooze", "s", "write"),
-    ("copy", "Copy e-mails", "e", "read"),
+    ("copy", "Copy e-mails", "e", "write"),
 )
 # What can be done to many rows: its form, the word for it, and the right it asks for.
 MANY = (
