@@ -131,6 +131,8 @@ def test_the_runway_runs_from_thirty_days_out_to_the_renewal():
 def test_the_piles_count_what_their_links_show(browser, me):
     account(Stage.NEW, name="New and due", next_renewal_on=in_days(3), owner=me)
     account(Stage.NEW, name="New", next_renewal_on=in_days(90))
+    account(Stage.INITIATED, name="Answered", last_outreach_at=NOW - timedelta(days=2), last_reply_at=NOW)
+    account(Stage.NEW, name="Put off", next_renewal_on=in_days(3), owner=me, snoozed_until=in_days(1))
     account(Stage.AWAITING_FINAL_OUTREACH, name="Final").add_task("Send it", TODAY, by=None, now=NOW)
     alerted = account(Stage.INITIATED, name="Alerted")
     Alert.objects.create(account=alerted, kind="missed-outreach", text="…", raised_at=NOW)
@@ -144,10 +146,12 @@ def test_the_piles_count_what_their_links_show(browser, me):
     assert [(label, int(count)) for _, label, count in piles] == [
         ("New", 2),
         ("Write now", 1),
+        ("Replies waiting", 1),
         ("Final outreach due", 1),
         ("Tasks due", 1),
         ("Alerts", 1),
         ("Mine", 1),
+        ("Snoozed", 1),
     ]
     for address, _, count in piles:
         shown = browser.get(address)
@@ -332,7 +336,11 @@ def test_a_risk_nobody_has_assessed_any_more_needs_no_reason(browser):
     [
         ("viewer", 0, ()),
         ("revenue", 0, ("risk",)),
-        ("specialist", 4, ("move", "note", "task", "risk", "assign", "labels")),
+        (
+            "specialist",
+            4,
+            ("write", "move", "note", "task", "risk", "assign", "labels", "claim", "snooze", "copy"),
+        ),
     ],
 )
 def test_only_who_may_edit_is_offered_it(client, role, edits, forms):
@@ -434,7 +442,7 @@ def test_an_accounts_page_costs_no_more_with_more_history(browser, me):
         shown.move(Stage.CHURNED, by=other, now=NOW, cause="list", reason="…")
         shown.move(Stage.NEW, by=other, now=NOW, cause="list", reason="…")
     after, _ = costs(browser, f"/accounts/{shown.pk}/")
-    assert after == before <= 29
+    assert after == before <= 30
 
 
 def test_an_accounts_page_tells_what_happened_and_what_can_be_done(browser, me):

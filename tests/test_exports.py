@@ -93,6 +93,7 @@ def of_everything():
     Bill.objects.create(account=made, external_id="in_1", status="open", amount="12.50", reported_at=NOW)
     closing = made.transitions.get()
     Survey.objects.create(account=made, closing=closing, contact=made.contacts.get(), asked_at=NOW)
+    made.outreaches.create(key="k", by=lead, at=NOW, way="own", to="a@acme.example", subject="Hi", text="…")
     Message.objects.write([Message.slack("k", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
     Event.objects.keep(provider="stripe", external_id="e", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW)
     Event.objects.update(account=made)
@@ -124,6 +125,7 @@ def test_revenue_and_people_are_taken_out_by_few():
         "purchases": "export revenue",
         "contacts": "export people",
         "surveys": "export people",
+        "outreaches": "export people",
     }
 
 

@@ -57,6 +57,8 @@ class Row:
     engaged_via: str
     intro_call_completed_at: datetime | None
     stage_before_paid_call: str
+    claimed_by_id: int | None
+    claimed_at: datetime | None
     call_at: datetime | None
 
 

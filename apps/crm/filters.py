@@ -196,6 +196,10 @@ class AccountFilter(QueryFilter):
     )
     fresh = django_filters.ChoiceFilter(method="new_to_me", label="New", choices=[("1", "not seen yet")])
     write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
+    reply = django_filters.ChoiceFilter(
+        method="replied", label="Reply", choices=[("waiting", "waiting for us")]
+    )
+    snoozed = django_filters.ChoiceFilter(method="put_off", label="Snoozed", choices=[("1", "yes")])
 
     def _understood(self, data: QueryDict) -> None:
         self.given = data.copy()
@@ -299,9 +303,15 @@ class AccountFilter(QueryFilter):
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)
 
+    def replied(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.waiting_for_us()
+
+    def put_off(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        return accounts.snoozed(self.numbers.today)
+
 
 class DailyFilter(AccountFilter):
-    """The daily list's reading: without a stage or a search, only the open stages.
+    """The daily list's reading: without a stage or a search, only the open stages; what is snoozed, if asked for.
 
     The list is the day's work, and closed accounts outnumber the open ones many times over within a year. A search
     looks everywhere, because whoever types a name wants to find it; choosing stages shows just those.
@@ -310,7 +320,11 @@ class DailyFilter(AccountFilter):
     def filter_queryset(self, queryset: AccountQuerySet) -> AccountQuerySet:
         given = self.form.cleaned_data
         narrowed = super().filter_queryset(queryset)
-        return narrowed if given.get("stage") or given.get("q") else narrowed.in_open_stages()
+        if given.get("q"):
+            return narrowed
+        if not given.get("snoozed"):
+            narrowed = narrowed.awake(self.numbers.today)
+        return narrowed if given.get("stage") else narrowed.in_open_stages()
 
 
 def _renewing(today: date, first: int, last: int) -> Q:

@@ -115,6 +115,10 @@ NUMBERS: dict[str, Number] = {
     "mention_mail_minutes": Number(
         15, "minutes", "Mentions are gathered this long and mailed together; 0: only in the morning mail."
     ),
+    "claim_minutes": Number(30, "minutes", "Who said they are on an account is on it this long."),
+    "written_days": Number(
+        3, "days", "A colleague who wrote to an account within this is named to whoever begins to write."
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -160,6 +164,8 @@ class Numbers:
     mail_daily_cap: int
     digest_hour: int
     mention_mail_minutes: int
+    claim_minutes: int
+    written_days: int
     undo_minutes: int
     undo_automatic_days: int
 

@@ -1,4 +1,6 @@
-"""What automatic mail to a customer must pass, at the moment it is sent: a table of conditions, in words each.
+"""What mail to a customer must pass, at the moment it is sent: a table of conditions, in words each.
+
+Some of them hold for what a colleague wrote by hand, too.
 
 A mail that a guard stops is held back with the guard's words. The daily cap holds nothing back: the rest waits.
 """
@@ -28,6 +30,7 @@ class Guard:
     rule: str
     because: str
     stops: Callable[[datetime], Q | Combinable]
+    by_hand: bool = False
 
 
 def _recipient(**as_it_is: Any) -> Callable[[datetime], Exists]:
@@ -68,12 +71,20 @@ GUARDS: tuple[Guard, ...] = (
         lambda now: ~Exists(Contact.objects.filter(account=OuterRef("account"), email=OuterRef("to"))),
     ),
     Guard(
-        "Mail to the contact has not bounced", "Mail to them bounced.", _recipient(bounced_at__isnull=False)
+        "Mail to the contact has not bounced",
+        "Mail to them bounced.",
+        _recipient(bounced_at__isnull=False),
+        by_hand=True,
     ),
     Guard(
         "The contact has not unsubscribed", "They unsubscribed.", _recipient(unsubscribed_at__isnull=False)
     ),
-    Guard("The contact may be written to", "They are not to be contacted.", _recipient(do_not_contact=True)),
+    Guard(
+        "The contact may be written to",
+        "They are not to be contacted.",
+        _recipient(do_not_contact=True),
+        by_hand=True,
+    ),
     Guard(
         f"One automatic mail per contact in {APART.days} days",
         f"They had automatic mail less than {APART.days} days ago.",
@@ -83,9 +94,10 @@ GUARDS: tuple[Guard, ...] = (
 
 
 def held_because(message: Message, *, now: datetime) -> str:
-    """Why an automatic mail must not leave now, by the first guard that stops it; else empty."""
+    """Why a mail to a customer must not leave now, by the first guard that stops it; else empty."""
+    asked = [guard for guard in GUARDS if message.automatic or guard.by_hand]
     stopped = Case(
-        *(When(guard.stops(now), then=Value(guard.because)) for guard in GUARDS),
+        *(When(guard.stops(now), then=Value(guard.because)) for guard in asked),
         default=Value(""),
         output_field=CharField(),
     )

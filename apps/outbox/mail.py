@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 from contextlib import suppress
-from email.utils import parseaddr
+from email.utils import formataddr, parseaddr
 from typing import Any
 
 from django.conf import settings
@@ -42,16 +42,35 @@ def written(template: str, *, to: str, **context: Any) -> dict[str, str]:
 def headers(message: Message) -> dict[str, str]:
     """What makes a repeat known as one, keeps out-of-office answers away, and lets a customer end it."""
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    given = {"Message-ID": f"<{message.reference}@{domain}>", "Auto-Submitted": "auto-generated"}
+    given = {"Message-ID": f"<{message.reference}@{domain}>"}
+    if message.outreach is None:
+        given["Auto-Submitted"] = "auto-generated"
     if message.automatic:
         given["List-Unsubscribe"] = f"<{unsubscribe_url(message.to)}>"
         given["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return given
 
 
+def sender(message: Message) -> dict[str, Any]:
+    """Whom a mail is from: what a colleague wrote is theirs, and answers to it are.
+
+    From stays the house's own address unless theirs is of the same domain: for others our server may not speak.
+    """
+    if message.outreach is None:
+        return {}
+    by, (_, ours) = message.outreach.by, parseaddr(settings.DEFAULT_FROM_EMAIL)
+    same = by.email.rpartition("@")[2].lower() == ours.rpartition("@")[2].lower()
+    return {
+        "from_email": formataddr((str(by), by.email if same else ours)),
+        "reply_to": [formataddr((str(by), by.email))] if by.email else [],
+    }
+
+
 def send(message: Message) -> None:
     """Hand it to the mail server. Raises ``NotSent``."""
-    mail = EmailMultiAlternatives(message.subject, message.text, to=[message.to], headers=headers(message))
+    mail = EmailMultiAlternatives(
+        message.subject, message.text, to=[message.to], headers=headers(message), **sender(message)
+    )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
     server = mailers["default"]

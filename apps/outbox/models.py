@@ -96,6 +96,14 @@ class Message(models.Model):
     account = models.ForeignKey(
         "crm.Account", models.DB_CASCADE, null=True, blank=True, related_name="messages", db_index=False
     )
+    outreach = models.ForeignKey(
+        "crm.Outreach",
+        models.DB_CASCADE,
+        null=True,
+        blank=True,
+        related_name="messages",
+        help_text="What a colleague wrote by hand, and this takes to one of those it is for.",
+    )
     to = models.CharField(max_length=254, blank=True, help_text="A mail address; empty for Slack's channel.")
     subject = models.TextField()
     text = models.TextField(blank=True)

@@ -109,7 +109,7 @@ def _may_leave(message: Message, now: datetime) -> bool:
         )
     elif message.until is not None and now >= message.until:
         message.held_at, message.because = now, "Its day is over."
-    elif message.automatic and (because := held_because(message, now=now)):
+    elif (message.automatic or message.outreach_id) and (because := held_because(message, now=now)):
         message.held_at, message.because = now, because
     else:
         return True

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from apps.crm.pipeline import Stage
+from apps.crm.policy import Numbers
 
 GROUPS: dict[str, str] = {
     Stage.OUTSIDE: "churned",
@@ -75,6 +76,24 @@ def amount(sum_: Decimal, currency: str) -> str:
 def days_since(when: datetime | None, now: datetime) -> int:
     """Whole days gone by; 0 for unknown."""
     return max((now - when).days, 0) if when else 0
+
+
+def ago(when: datetime, now: datetime) -> str:
+    """How long ago a moment was: "just now", "12 minutes ago", "2 hours ago", "3 days ago"."""
+    minutes = max(int((now - when).total_seconds() // 60), 0)
+    for size, word in ((24 * 60, "day"), (60, "hour"), (1, "minute")):
+        if minutes >= size:
+            number = minutes // size
+            return f"{number} {word}{'s' if number > 1 else ''} ago"
+    return "just now"
+
+
+def on_it(name: str, claimed_at: datetime | None, numbers: Numbers) -> str:
+    """Who is on an account and for how long: "Dan is on this, 12 min"; empty where the claim has ended."""
+    if claimed_at is None:
+        return ""
+    minutes = max(int((numbers.now - claimed_at).total_seconds() // 60), 0)
+    return f"{name} is on this, {minutes} min" if minutes < numbers.claim_minutes else ""
 
 
 def runway_at(days: int) -> int:

@@ -29,6 +29,7 @@ from apps.crm.models import (
     CallHost,
     Contact,
     Note,
+    Outreach,
     Purchase,
     StageTransition,
     Survey,
@@ -270,6 +271,18 @@ EXPORTS: dict[str, Export] = {
             ),
             OfAccountFilter,
             Note.objects.all(),
+        ),
+        Export(
+            "outreaches",
+            "Outreaches",
+            "What colleagues wrote to customers",
+            (
+                *_WHOSE,
+                *_plain("at", "to", "template", "way", "subject", "text", by="by__username"),
+            ),
+            OfAccountFilter,
+            Outreach.objects.all(),
+            right="export people",
         ),
         Export(
             "tasks",

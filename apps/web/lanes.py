@@ -33,7 +33,7 @@ from apps.crm.models import Account
 from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers, Policy
 from apps.crm.swims import CELL_SIZE, SWIMS, first_cells
-from apps.web.display import GROUPS, away_short, day, days_since, money
+from apps.web.display import GROUPS, away_short, day, days_since, money, on_it
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
 
@@ -214,7 +214,8 @@ class Board:
 def _card(row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None) -> Card:
     """A card as strings: nothing is left for the template to work out."""
     stage = Stage(row.stage)
-    badges = [*_badges(row, numbers, looked_at)]
+    claim = on_it(people.get(row.claimed_by_id or 0, ""), row.claimed_at, numbers)
+    badges = [*([Word(claim, "claim")] if claim else []), *_badges(row, numbers, looked_at)]
     return Card(
         pk=row.pk,
         version=row.version,

@@ -35,8 +35,9 @@ class Command(NamedTuple):
 _KEYS = {key.goes: key.keys for keys in KEYS.values() for key in keys if key.goes}
 _OF_AN_ACCOUNT = {
     "move": ("Move it", "stage", "m"),
-    "note": ("Write a note", "comment", "w"),
+    "note": ("Write a note", "comment", "o"),
     "task": ("Add a task", "to do remind", "t"),
+    "snooze": ("Snooze it", "later remind wait", "s"),
     "assign": ("Assign it", "owner", "a"),
     "labels": ("Its labels", "tag", "l"),
     "risk": ("Its payment risk", "revenue", "r"),
@@ -44,9 +45,8 @@ _OF_AN_ACCOUNT = {
 
 
 def _commands() -> Iterator[Command]:
-    for form, right in FORMS.items():
-        label, also, key = _OF_AN_ACCOUNT[form]
-        yield Command(label, also, right, form=form, keys=key)
+    for form, (label, also, key) in _OF_AN_ACCOUNT.items():
+        yield Command(label, also, FORMS[form], form=form, keys=key)
     for page in (*PAGES, *MORE):
         yield Command(
             f"Go to {page.name}", "open page", address=page.address, keys=_KEYS.get(page.address, "")

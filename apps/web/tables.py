@@ -15,7 +15,7 @@ from apps.crm.models import AccountLabel, Call, Contact
 from apps.crm.models.account import PaymentRisk, Plan, first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, away_short, day, days_since, money, runway_at
+from apps.web.display import GROUPS, away_short, day, days_since, money, on_it, runway_at
 
 BADGES_SHOWN = 3
 LABELS_SHOWN = 2
@@ -163,6 +163,9 @@ FACTS = (
     "extended_until",
     "held_by",
     "quarantine",
+    "claimed_by_id",
+    "claimed_at",
+    "snoozed_until",
 )
 
 
@@ -239,7 +242,7 @@ def _row(
     stage = Stage(fact["stage"])
     renewal: date | None = fact["renewal_on"]
     news = _news(fact, looked)
-    badges = [*news, *_badges(fact, numbers, call_at)]
+    badges = [*_claimed(fact, numbers, people), *news, *_badges(fact, numbers, call_at)]
     return Row(
         pk=fact["pk"],
         name=fact["name"],
@@ -271,6 +274,13 @@ def _news(fact: Facts, looked: datetime) -> list[Word]:
         return [Word("New", "accent")]
     moved = fact["renewal_moved_at"]
     return [Word("Renewal moved", "accent")] if moved and moved > looked else []
+
+
+def _claimed(fact: Mapping[str, Any], numbers: Numbers, people: Mapping[int, str]) -> list[Word]:
+    # A row is narrow: a first name will do there.
+    who = people.get(fact["claimed_by_id"], "").partition(" ")[0]
+    words = on_it(who, fact["claimed_at"], numbers).replace(" is on this", " on it")
+    return [Word(words, "claim")] if words else []
 
 
 def stay(stage: Stage, since: datetime | None, now: datetime) -> Word:
@@ -315,10 +325,12 @@ def _badges(fact: Facts, numbers: Numbers, call_at: datetime | None) -> list[Wor
     replied, written = fact["last_reply_at"], fact["last_outreach_at"]
     called = numbers.day_of(call_at) if call_at else None
     entered = fact["entered_at"]
+    snoozed = fact["snoozed_until"]
     told = (
         (alerts, f"{alerts} alerts" if alerts > 1 else "Alert", "bad"),
         (replied and (written is None or replied > written), "Replied", "info"),
         (called, f"Call {day(called, numbers.today)}", "accent"),
+        (snoozed and snoozed > numbers.today, f"Snoozed to {day(snoozed, numbers.today)}", ""),
         (fact["quarantine"], "Needs a stage", "wait"),
         (risk in (PaymentRisk.HIGH, PaymentRisk.MEDIUM), f"Risk {risk}", "bad" if risk == "high" else "wait"),
         (fact["stage"] and entered and numbers.now - entered < timedelta(days=2), "New", "good"),

@@ -28,6 +28,7 @@ KINDS = {
     "moves": "Moves",
     "notes": "Notes",
     "tasks": "Tasks",
+    "mail": "Mail",
     "calls": "Calls",
     "bills": "Bills",
     "alerts": "Alerts",
@@ -161,6 +162,23 @@ def _survey(row: Any, numbers: Numbers) -> Entry:
     return Entry(f"Survey answer{changed}:", str(row), more=more, said=row.word)
 
 
+def _outreach(row: Any, numbers: Numbers) -> Entry:
+    sent = {message.to: _whereabouts(message) for message in row.messages.all()}
+    to = ", ".join(f"{address}{sent.get(address, '')}" for address in row.addresses)
+    return Entry(
+        "wrote", row.subject, who=str(row.by), more=f"to {to}, {row.get_way_display()}", said=row.text
+    )
+
+
+def _whereabouts(message: Any) -> str:
+    """What became of a mail, where it has not simply left."""
+    if message.held_at:
+        return f" (held back: {message.because})"
+    if message.failed_at:
+        return f" (did not leave: {message.because})"
+    return "" if message.sent_at else " (on its way)"
+
+
 SOURCES = (
     Source("moves", lambda a: a.transitions.select_related("by"), F("at"), _move),
     Source("notes", lambda a: a.notes.select_related("author"), F("created_at"), _note),
@@ -173,6 +191,12 @@ SOURCES = (
     Source("playbooks", lambda a: a.acts.filter(transition=None).select_related("by"), F("at"), _act),
     Source("scope", lambda a: a.decisions.all(), F("at"), _decision),
     Source("surveys", lambda a: a.surveys.select_related("contact"), F("changed_at"), _survey),
+    Source(
+        "mail",
+        lambda a: a.outreaches.select_related("by").prefetch_related("messages"),
+        F("at"),
+        _outreach,
+    ),
     Source("playbooks", lambda a: a.acts.filter(transition__isnull=False), F("at"), _act, told=True),
 )
 

@@ -49,10 +49,16 @@ document.addEventListener("htmx:after:request", ({ detail }) => {
   if (popover?.matches(":popover-open")) popover.hidePopover();
 });
 
-const OPENS = { w: "#add-note", t: "#add-task" };
+const OPENS = { o: "#add-note", t: "#add-task" };
+const PRESSES = { w: "write", c: "claim", s: "snooze", e: "copy" };
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const button = PRESSES[event.key] && shown()?.querySelector(`[data-form=${PRESSES[event.key]}]`);
+  if (button && !document.querySelector("dialog[open]")) {
+    button.click();
+    return event.preventDefault();
+  }
   const fold = OPENS[event.key] && shown()?.querySelector(OPENS[event.key]);
   if (!fold || document.querySelector("dialog[open]")) return;
   fold.open = true;

@@ -1,6 +1,9 @@
 // The board. Drag, keyboard and menu post the same form, one after the other, and the lanes a move touched come back
 // drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
 
+import { openForm } from "./forms.js";
+
+const FORMS = { w: "write", c: "claim", s: "snooze", e: "copy" };
 const board = document.getElementById("board");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -505,6 +508,7 @@ board.addEventListener("keydown", (event) => {
   const ways = { ArrowUp: [beside, -1], ArrowDown: [beside, 1], ArrowLeft: [across, -1], ArrowRight: [across, 1] };
   const [way, step] = ways[event.key] ?? [];
   if (event.key === "m") openMenu(card);
+  else if (FORMS[event.key] && mayMove) openForm(FORMS[event.key], card.id.slice(1), "board", card);
   else if (way) way(card, step)?.firstElementChild.focus();
   else return;
   event.preventDefault();

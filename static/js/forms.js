@@ -3,14 +3,21 @@
 // data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
+import { DEEDS } from "./attending.js";
+import { toGap } from "./writing.js";
+
 const DRAFT = "draft:";
 const dialog = () => document.getElementById("form");
 let from = null;
 let opening = null;
 
-/** Open the form `name` of an account ("move", "note", …) for a page; `row` is the line or table row it is asked for in. */
+/** Open the form `name` of an account ("move", "note", …) for a page; `row` is the line or table row it is asked for in.
+ * What needs no form is done at once. */
 export async function openForm(name, account, page, row) {
+  if (DEEDS[name]) return DEEDS[name](account, page, row);
   const place = dialog();
+  // What slides over a page leaves that inert, and a dialog within it too.
+  if (place.closest("[inert]")) document.body.append(place);
   const { activeElement } = document;
   const standing = activeElement.closest("tr");
   from = standing && { row: standing.id, cell: activeElement.closest("td")?.cellIndex };
@@ -19,7 +26,9 @@ export async function openForm(name, account, page, row) {
   if (ready) fill(place, ready, account, row.querySelector("a").textContent);
   else if (!(await fetchInto(place, `/accounts/${account}/forms/${name}/?from=${page}`))) return;
   stand(place, cellOf(name, row));
-  place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
+  const text = place.querySelector("textarea[data-first]");
+  if (text) toGap(text);
+  else place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
 }
 
 /** Fetch a form into the dialog; gives whether it came and is still wanted. */
@@ -122,6 +131,15 @@ document.addEventListener("keydown", (event) => {
   event.target.form.requestSubmit();
 });
 
+// Control and Enter send what is written.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  const form = event.target.closest?.("dialog#form form");
+  if (!form) return;
+  event.preventDefault();
+  form.requestSubmit(form.querySelector("button[type=submit].primary"));
+});
+
 // Up and down walk through the moves, and through what can be ticked.
 document.addEventListener("keydown", (event) => {
   const list = event.target.closest?.("dialog :is(.moves, .checks)");
@@ -134,7 +152,7 @@ document.addEventListener("keydown", (event) => {
 
 // Drafts
 
-const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden]), select")];
+const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox]), select")];
 
 function restore(root) {
   for (const form of root.querySelectorAll?.("form[data-draft]") ?? []) {

@@ -2,7 +2,9 @@
 
 import { focusCell, openForm } from "./forms.js";
 
-const FORMS = { m: "move", w: "note", t: "task", a: "assign", l: "labels", r: "risk" };
+const FORMS = {
+  w: "write", m: "move", o: "note", t: "task", a: "assign", l: "labels", r: "risk", c: "claim", s: "snooze", e: "copy",
+};
 const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
 const here = () => document.activeElement?.closest?.("#rows > tr[id^=a]");
 let last = "";

@@ -148,12 +148,13 @@ const cards = () => [...document.querySelectorAll("#board .lane")]
   .map((lane) => `${lane.dataset.stage}:${"folded" in lane.dataset ? 0 : lane.querySelectorAll(".card").length || 1}`)
   .join();
 
-const also = () => (over ? { behind, shown: cards() } : {});
+const also = () => (over ? { behind, shown: cards() } : behind === "board" ? { shown: cards() } : {});
 const query = () => [over ? searched : "", location.search].map((part) => part.slice(1)).filter(Boolean).join("&");
 
 document.addEventListener("htmx:config:request", ({ detail }) => {
   const { request, sourceElement } = detail.ctx;
-  if (request.method !== "POST" || !sourceElement.closest?.("#account")) return;
+  const dialog = over || behind === "board" ? ", dialog#form" : "";
+  if (request.method !== "POST" || !sourceElement.closest?.(`#account${dialog}`)) return;
   for (const [name, value] of Object.entries(also())) request.body.set(name, value);
   if (query()) request.action += `?${query()}`;
 });

@@ -62,7 +62,7 @@ document.addEventListener("htmx:config:request", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open], .over") || event.target.closest?.("input, textarea, select, .menu")) return;
-  const menu = document.getElementById({ v: "views", c: "columns" }[event.key]);
+  const menu = document.getElementById({ v: "views", h: "columns" }[event.key]);
   if (!menu) return;
   menu.showPopover();
   menu.querySelector("a, input:not([type=hidden])").focus();

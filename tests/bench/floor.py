@@ -63,9 +63,11 @@ PILES = f"""
     SELECT count(*) FILTER (WHERE stage = 'new'),
            count(*) FILTER (WHERE stage = 'new' AND (entered_at < current_date - 6 OR renewal_on <= current_date + 14)),
            count(*) FILTER (WHERE stage = 'awaiting_final_outreach'),
+           count(*) FILTER (WHERE last_reply_at IS NOT NULL
+                            AND (last_outreach_at IS NULL OR last_reply_at > last_outreach_at)),
            count(*) FILTER (WHERE next_task_on <= current_date), count(*) FILTER (WHERE open_alerts > 0),
            count(*) FILTER (WHERE owner_id = %s)
-    FROM crm_account WHERE {ANY_OPEN}
+    FROM crm_account WHERE {ANY_OPEN} AND (snoozed_until IS NULL OR snoozed_until <= current_date)
 """
 # What each list narrows by and in which order it stands; the values come with the address.
 LISTS = {

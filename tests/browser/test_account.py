@@ -53,7 +53,7 @@ def text(page):
 
 
 def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost_login(amber):
-    amber.keyboard.press("w")
+    amber.keyboard.press("o")
     expect(text(amber)).to_be_focused()
     amber.keyboard.type("Half a thought")
     amber.keyboard.press("Escape")
@@ -85,7 +85,7 @@ def test_a_half_typed_note_outlives_escape_a_reload_a_colleagues_move_and_a_lost
 
 
 def test_a_kind_brings_its_outline_but_never_over_words(amber):
-    amber.keyboard.press("w")
+    amber.keyboard.press("o")
     amber.locator("#add-note select").select_option("escalation")
     expect(text(amber)).to_have_value(re.compile(r"\*\*What was checked\*\*"))
     amber.locator("#add-note select").select_option("feedback")
@@ -144,7 +144,7 @@ def test_a_note_half_typed_in_the_slide_over_is_there_when_it_opens_again(three)
     three.goto("/")
     three.locator("#rows a", has_text="Amber").click()
     slid(three, "Amber")
-    three.keyboard.press("w")
+    three.keyboard.press("o")
     three.keyboard.type("jk: half")
     three.keyboard.press("Escape")
     three.keyboard.press("Escape")
@@ -163,7 +163,7 @@ def test_the_account_asked_for_last_slides_in_once_and_escape_gives_it_up(three)
     three.route("**/over/", lambda route: asked.append(route))
     three.locator("#rows a", has_text="Amber").click()
     until(three, lambda: len(asked) == 1)
-    for key in ("j", "w", "Escape"):
+    for key in ("j", "o", "Escape"):
         three.keyboard.press(key)
     expect(over(three)).to_have_count(0)
     expect(three.locator("#form")).not_to_be_visible()
@@ -252,7 +252,7 @@ def test_what_is_begun_while_a_colleagues_change_is_on_its_way_stays(amber):
     amber.route("**/over/", lambda route: held.append(route))
     amber.evaluate("document.dispatchEvent(new CustomEvent('changes', {detail: {accounts: [], all: true}}))")
     until(amber, lambda: held)
-    amber.keyboard.press("w")
+    amber.keyboard.press("o")
     expect(text(amber)).to_be_focused()
     with amber.expect_event("requestfinished", lambda request: "/over/" in request.url):
         held[0].continue_()

@@ -80,34 +80,34 @@ def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
 def test_a_half_typed_note_outlives_escape_a_click_outside_and_a_reload(opened):
     text = opened.locator("#form textarea")
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("They asked about billing limits")
     opened.keyboard.press("Escape")
     expect(opened.locator("#form")).not_to_be_visible()
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(text).to_have_value("They asked about billing limits")
     opened.mouse.click(5, 5)
     expect(opened.locator("#form")).not_to_be_visible()
     opened.reload()
     opened.keyboard.press("j")
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(text).to_have_value("")
     opened.keyboard.press("Escape")
     opened.keyboard.press("k")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(text).to_have_value("They asked about billing limits")
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast")).to_contain_text("Noted on Amber.")
     assert [note.text for note in Note.objects.all()] == ["They asked about billing limits"]
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(text).to_have_value("")
 
 
 def test_a_note_written_offline_is_kept_and_said_so(opened):
     opened.excused.append("Failed to fetch")
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("On the train")
     opened.context.set_offline(True)
     opened.locator("#form .primary").click()
@@ -210,7 +210,7 @@ def ask(opened):
 def test_keys_pressed_while_a_form_is_on_its_way_do_nothing_else(opened, ask):
     opened.keyboard.press("j")
     form = ask("m")
-    for key in ("j", "w", "/"):
+    for key in ("j", "o", "/"):
         opened.keyboard.press(key)
     form.continue_()
     expect(opened.locator("#form")).to_contain_text("Move Amber")
@@ -225,7 +225,7 @@ def test_escape_gives_up_a_form_on_its_way_and_the_next_key_is_the_pages_again(o
     opened.keyboard.press("Escape")
     opened.keyboard.press("j")
     expect(row(opened, "Birch").locator("a")).to_be_focused()
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(opened.locator("#form textarea")).to_be_focused()
     opened.keyboard.type("wmj Escaped")
     expect(opened.locator("#form h2")).to_have_text("Note on Birch")
@@ -314,7 +314,7 @@ def test_the_list_has_no_end_to_see(page, login):
 
 def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("Unsent")
     opened.context.clear_cookies(name=re.compile("session"))
     opened.locator("#form .primary").click()
@@ -324,20 +324,20 @@ def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
 
 def test_a_page_left_over_from_an_older_login_says_so(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("Unsent")
     opened.context.clear_cookies(name=re.compile("csrf"))
     opened.locator("#form .primary").click()
     expect(opened.locator(".toast.bad")).to_contain_text("This page is from an older login.")
     opened.reload()
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(opened.locator("#form textarea")).to_have_value("Unsent")
 
 
 def test_an_account_erased_meanwhile_is_said_to_be_gone(opened):
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("Too late")
     Account.objects.get(name="Amber").delete()
     opened.locator("#form .primary").click()
@@ -506,7 +506,7 @@ def test_a_note_that_was_closed_before_its_answer_came_is_taken_once(opened):
     answers = []
     opened.route("**/note/", lambda route: answers.append((route, route.fetch())))
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("They called")
     opened.locator("#form .primary").click()
     opened.keyboard.press("Escape")
@@ -515,7 +515,7 @@ def test_a_note_that_was_closed_before_its_answer_came_is_taken_once(opened):
     answers[0][0].fulfill(response=answers[0][1])
     expect(opened.locator(".toast")).to_contain_text("Noted on Amber.")
     expect(cell(opened, "Amber", "Notes")).to_have_text("1")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     expect(opened.locator("#form textarea")).to_have_value("")
     assert Note.objects.get().text == "They called"
 
@@ -523,7 +523,7 @@ def test_a_note_that_was_closed_before_its_answer_came_is_taken_once(opened):
 def test_a_note_opens_and_takes_letters_at_once_without_a_line(opened):
     opened.context.set_offline(True)
     opened.keyboard.press("j")
-    opened.keyboard.press("w")
+    opened.keyboard.press("o")
     opened.keyboard.type("jjk They called")
     expect(opened.locator("#form textarea")).to_have_value("jjk They called")
     expect(opened.locator("#form h2")).to_have_text("Note on Amber")

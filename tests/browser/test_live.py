@@ -62,7 +62,7 @@ def test_a_colleagues_move_is_drawn_in_the_list_and_a_half_typed_note_stays(page
     here, dan = account(Stage.NEW, name="Acorn"), user(first_name="Dan")
     page.goto("/")
     page.get_by_role("link", name="Acorn").focus()
-    page.keyboard.press("w")
+    page.keyboard.press("o")
     text = page.locator("dialog[open] textarea")
     text.type("They asked about sess")
     stand_still(page)

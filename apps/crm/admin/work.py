@@ -9,8 +9,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.crm.admin.base import Kept, OfAccount, ReadOnly
-from apps.crm.models import Alert, Call, CallHost, Note, Notice, Purchase, Signal, Survey, Task
+from apps.crm.admin.base import Kept, OfAccount, ReadOnly, Records
+from apps.crm.models import (
+    Alert,
+    Call,
+    CallHost,
+    Note,
+    Notice,
+    Outreach,
+    Purchase,
+    Signal,
+    Survey,
+    Task,
+    Template,
+)
 
 
 @admin.register(Note)
@@ -148,3 +160,26 @@ class NoticeAdmin(ReadOnly):
     list_filter = ["at", "seen_at", "told_at"]
     list_select_related = ["user", "account", "by"]
     search_fields = ["user__username", "account__external_id"]
+
+
+@admin.register(Outreach)
+class OutreachAdmin(ReadOnly):
+    list_display = ["subject", "account", "by", "to", "way", "at"]
+    list_filter = ["template", "way", "at"]
+    list_select_related = ["account", "by"]
+    search_fields = ["subject", "to", "account__external_id"]
+
+
+@admin.register(Template)
+class TemplateAdmin(Records):
+    """Deleting one brings back the words it came with."""
+
+    list_display = ["kind", "subject", "changed_at", "changed_by"]
+    list_select_related = ["changed_by"]
+    search_fields = ["subject", "body"]
+    readonly_fields = ["changed_at", "changed_by"]
+
+    def save_model(self, request: HttpRequest, obj: Template, form: Any, change: bool) -> None:
+        obj.changed_at, obj.changed_by = timezone.now(), request.user  # type: ignore[assignment]
+        form.changed_data += ["changed_at", "changed_by"]
+        super().save_model(request, obj, form, change)

@@ -8,11 +8,13 @@ from apps.crm.models.erasure import Erasure
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
 from apps.crm.models.notice import Notice
+from apps.crm.models.outreach import Outreach
 from apps.crm.models.purchase import Purchase
 from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.signal import Signal
 from apps.crm.models.survey import Survey
 from apps.crm.models.task import Task
+from apps.crm.models.template import Template
 from apps.crm.models.theirs import TheirStage
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
@@ -32,6 +34,7 @@ __all__ = [
     "Label",
     "Note",
     "Notice",
+    "Outreach",
     "Policy",
     "Purchase",
     "SavedView",
@@ -40,6 +43,7 @@ __all__ = [
     "StageTransition",
     "Survey",
     "Task",
+    "Template",
     "TheirStage",
     "User",
 ]

@@ -14,12 +14,14 @@ from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Greatest, TruncDate, Upper
 from django.utils import timezone
 
+from apps.crm.models.attention import Attended
 from apps.crm.models.call import Call
 from apps.crm.models.contact import Contact
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.moving import Conflict, Movable
 from apps.crm.models.note import Note
 from apps.crm.models.notice import Notice
+from apps.crm.models.outreach import Reachable
 from apps.crm.models.scoping import ScopedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition
@@ -81,6 +83,12 @@ class Words(Func):
         "regexp_split_to_array(left(%(expressions)s, 500), '[^[:alnum:]]+'), ''))"
     )
     output_field = SearchVectorField()
+
+
+# They wrote, and we have not written since.
+WAITING = Q(last_reply_at__isnull=False) & (
+    Q(last_outreach_at__isnull=True) | Q(last_reply_at__gt=F("last_outreach_at"))
+)
 
 
 class Snapshot(Func):
@@ -168,12 +176,25 @@ class AccountQuerySet(ScopedQuerySet):
         return self.filter(quarantine="", their_stage__isnull=False).exclude(their_stage__stage=F("stage"))
 
     def awaiting_outreach(self, numbers: Numbers) -> AccountQuerySet:
-        """“Write now”: nobody has written yet, and the first outreach is due."""
+        """“Write now”: nobody has written yet, the first outreach is due, and nobody put the account off."""
         entered_before = numbers.today - timedelta(days=numbers.outreach_after_entry_days)
         renews_before = numbers.today + timedelta(days=numbers.outreach_before_renewal_days)
-        return self.filter(stage=Stage.NEW).filter(
-            Q(entered_at__lt=numbers.end_of(entered_before)) | Q(renewal_on__lte=renews_before)
+        return self.awake(numbers.today).filter(
+            Q(stage=Stage.NEW),
+            Q(entered_at__lt=numbers.end_of(entered_before)) | Q(renewal_on__lte=renews_before),
         )
+
+    def awake(self, today: date) -> AccountQuerySet:
+        """Accounts that nobody put off to a day after ``today``."""
+        return self.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today))
+
+    def snoozed(self, today: date) -> AccountQuerySet:
+        """Accounts that somebody put off to a day after ``today``."""
+        return self.filter(snoozed_until__gt=today)
+
+    def waiting_for_us(self) -> AccountQuerySet:
+        """Accounts that wrote to us after we last wrote to them."""
+        return self.filter(WAITING)
 
     def without_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
         """Accounts with no call from the team's today on, up to the day of the renewal.
@@ -276,7 +297,7 @@ class AccountQuerySet(ScopedQuerySet):
             return cursor.rowcount
 
 
-class Account(Movable):
+class Account(Attended, Reachable, Movable):
     """A customer, as far as onboarding goes: what we know of it, where it stands, what we remember."""
 
     external_id = models.CharField(max_length=200)
@@ -451,8 +472,15 @@ class Account(Movable):
                 F("renewal_on").asc(nulls_last=True),
                 F("id"),
                 name="account_open_by_renewal",
-                include=["next_task_on", "open_alerts"],
+                include=["next_task_on", "open_alerts", "snoozed_until"],
                 condition=Q(stage__in=OPEN),
+            ),
+            models.Index(
+                F("renewal_on").asc(nulls_last=True),
+                F("id"),
+                name="account_waiting",
+                include=["snoozed_until"],
+                condition=Q(stage__in=OPEN) & WAITING,
             ),
             # The board's counts and sums over the open stages are read from this index alone.
             models.Index(
@@ -587,9 +615,14 @@ class Account(Movable):
         return True
 
     def heard(self, what: str, at: datetime) -> None:
-        """Bring ``last_outreach_at`` or ``last_reply_at`` forward to ``at``; it never goes back."""
-        Account.objects.filter(pk=self.pk).update(**{what: Greatest(Coalesce(what, Value(at)), Value(at))})
-        self.refresh_from_db(fields=[what])
+        """Bring ``last_outreach_at`` or ``last_reply_at`` forward to ``at``; it never goes back.
+
+        A new reply ends a snooze.
+        """
+        news = Q(**{f"{what}__isnull": True}) | Q(**{f"{what}__lt": at})
+        wakes = {"snoozed_until": None} if what == "last_reply_at" else {}
+        Account.objects.filter(news, pk=self.pk).update(**{what: at}, **wakes)
+        self.refresh_from_db(fields=[what, *wakes])
 
     def add_label(self, name: str, *, now: datetime) -> Label:
         """Put a label on it, in the spelling the team has used before, and return it."""

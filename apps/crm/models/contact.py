@@ -25,6 +25,14 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         never = Q(do_not_contact=True) | Q(bounced_at__isnull=False) | Q(unsubscribed_at__isnull=False)
         return self.filter(~Exists(Contact.objects.filter(never, email=OuterRef("email"))))
 
+    def judged(self) -> ContactQuerySet:
+        """With ``blocked``, they are not to be contacted, and ``came_back``, mail to them did: at whatever account."""
+        same = Contact.objects.filter(email=OuterRef("email"))
+        return self.annotate(
+            blocked=Exists(same.filter(do_not_contact=True)),
+            came_back=Exists(same.filter(bounced_at__isnull=False)),
+        )
+
     def bounce(self, email: str, *, now: datetime) -> None:
         """Keep that mail to a person came back for good, at whatever account they are; it never goes back in time."""
         known = Greatest(Coalesce("bounced_at", Value(now)), Value(now))

@@ -40,6 +40,7 @@ RIGHTS: dict[str, set[str]] = {
     "alerts of nobody": _LEADS,
     "call": _WORKS,
     "edit": _WORKS,
+    "write": _WORKS,
     "event": _WORKS,
     "preview import": _WORKS,
     "payment risk": _WORKS | {REVENUE},

@@ -20,6 +20,7 @@ from apps.playbooks.registry import PLAYBOOKS
 from apps.web import tables
 from apps.web.billplot import plot
 from apps.web.display import GROUPS, runway_at
+from apps.web.standing import standing
 from apps.web.timeline import KINDS, timeline
 from apps.web.views.calls import marks_for
 
@@ -72,7 +73,7 @@ def account_parts(
 
 
 def _page(request: HttpRequest, pk: int, template: str) -> HttpResponse:
-    shown = get_object_or_404(Account.objects.select_related("owner", "payment_risk_by"), pk=pk)
+    shown = get_object_or_404(Account.objects.select_related("owner", "payment_risk_by", "claimed_by"), pk=pk)
     return render(request, template, _context(request, shown, Policy.at(timezone.now())))
 
 
@@ -113,6 +114,8 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "people": list(User.objects.assignable()),
         "write_by": account.outreach_due_on(numbers),
         "runway": account.renewal_on and runway_at((account.renewal_on - numbers.today).days),
+        "standing": standing(account, request.user, numbers),  # type: ignore[arg-type]
+        "holder": account.holder(numbers),
         "clash": None,
     }
 

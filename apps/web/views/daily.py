@@ -28,12 +28,16 @@ from apps.web.rights import SignedIn
 
 # What can be done to a row: its form, the word and the key for it, and the right it asks for.
 ACTIONS = (
+    ("write", "Write", "w", "write"),
     ("move", "Move", "m", "move"),
-    ("note", "Note", "w", "note"),
+    ("note", "Note", "o", "note"),
     ("task", "Task", "t", "task"),
     ("risk", "Risk", "r", "payment risk"),
     ("assign", "Assign", "a", "edit"),
     ("labels", "Labels", "l", "edit"),
+    ("claim", "Claim", "c", "write"),
+    ("snooze", "Snooze", "s", "write"),
+    ("copy", "Copy e-mails", "e", "write"),
 )
 # What can be done to many rows: its form, the word for it, and the right it asks for.
 MANY = (
@@ -70,6 +74,12 @@ PILES = (
     Pile("new", "New", "stage=new", lambda open_, numbers, user: open_.filter(stage=Stage.NEW)),
     Pile("write", "Write now", "write=now", lambda open_, numbers, user: open_.awaiting_outreach(numbers)),
     Pile(
+        "replies",
+        "Replies waiting",
+        "reply=waiting",
+        lambda open_, numbers, user: open_.waiting_for_us(),
+    ),
+    Pile(
         "final",
         "Final outreach due",
         "stage=awaiting_final_outreach",
@@ -83,12 +93,19 @@ PILES = (
     ),
     Pile("alerts", "Alerts", "alert=any", lambda open_, numbers, user: open_.filter(open_alerts__gt=0)),
     Pile("mine", "Mine", "owner=me", lambda open_, numbers, user: open_.filter(owner=user)),
+    Pile(
+        "snoozed",
+        "Snoozed",
+        "snoozed=1",
+        lambda open_, numbers, user: Account.objects.in_open_stages().snoozed(numbers.today),
+    ),
 )
 
 
 def piles(numbers: Numbers, user: User) -> dict[str, AccountQuerySet]:
     """The accounts of each pile, as its link shows them."""
-    return {pile.key: pile.of(Account.objects.in_open_stages(), numbers, user) for pile in PILES}
+    awake = Account.objects.in_open_stages().awake(numbers.today)
+    return {pile.key: pile.of(awake, numbers, user) for pile in PILES}
 
 
 @require_safe

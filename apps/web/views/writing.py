@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, Label, Note, Policy, User
 from apps.crm.pipeline import likeliest_first
-from apps.web.display import away, day
+from apps.web.display import away, day, on_it
 from apps.web.forms import NoteForm, TaskForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid
@@ -24,6 +24,8 @@ FORMS = {
     "risk": "payment risk",
     "renewal": "edit",
     "next": "task",
+    "snooze": "write",
+    "take-over": "write",
 }
 LABELS_OFFERED = 500
 
@@ -39,6 +41,7 @@ def form(request: SignedIn, pk: int, name: str) -> HttpResponse:
 
 
 def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
+    numbers = Policy.at(timezone.now())
     return render(
         request,
         "web/_form.html",
@@ -52,7 +55,9 @@ def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
             "labels": Label.objects.all()[:LABELS_OFFERED] if name == "labels" else [],
             "worn": set(account.labels.all()) if name == "labels" else set(),
             "kinds": Note.Kind.choices,
-            "today": Policy.at(timezone.now()).today,
+            "today": numbers.today,
+            "holder": account.holder(numbers),
+            "on_it": on_it(str(account.claimed_by), account.claimed_at, numbers),
         },
     )
 
