@@ -394,6 +394,8 @@ def test_an_owner_is_chosen_in_its_cell_by_the_keyboard_alone(opened, dan):
     opened.keyboard.press("j")
     expect(cell(opened, "Cedar", "Owner")).to_be_focused()
     opened.keyboard.press("ArrowLeft")
+    expect(cell(opened, "Cedar", "Next renewal")).to_be_focused()
+    opened.keyboard.press("ArrowLeft")
     expect(row(opened, "Cedar").locator("a")).to_be_focused()
 
 
