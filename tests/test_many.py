@@ -137,6 +137,17 @@ def test_an_owner_given_to_many_is_told_and_undo_gives_each_back_to_whom_it_had(
     assert Notice.objects.standing().filter(user=dan).count() == 0
 
 
+def test_undo_leaves_an_account_with_whom_somebody_has_given_it_to_since(browser, me):
+    eve, (first, second) = user(first_name="Eve"), some(2)
+    answer = browser.post("/daily/many/assign/", {**ids([first, second]), "owner": me.pk})
+    second.edit(now=NOW, owner=eve)
+    back = undo(browser, answer)
+    assert toast(back)["text"] == (
+        "1 account is as before. 1 stayed as it was: Somebody has given it to somebody else since."
+    )
+    assert dict(Account.objects.values_list("pk", "owner")) == {first.pk: None, second.pk: eve.pk}
+
+
 def test_a_label_is_put_on_and_taken_off_many_in_the_spelling_there_is(browser):
     first, second = some(2)
     first.add_label("EU", now=NOW)

@@ -104,6 +104,12 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// Rows that are drawn anew have the columns of the list, also while an account is slid over it.
+document.addEventListener("htmx:config:request", ({ detail }) => {
+  const { columns } = document.getElementById("daily")?.dataset ?? {};
+  if (columns) detail.ctx.request.headers.Columns = columns;
+});
+
 // Addresses say only what was chosen.
 document.addEventListener("htmx:config:request", (event) => {
   const { request, sourceElement } = event.detail.ctx;

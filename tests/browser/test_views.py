@@ -139,6 +139,12 @@ def test_columns_are_chosen_and_ordered_in_their_menu_which_stays_open_by_keys(o
     press(opened, "Enter")
     expect(row(opened, "Amber").locator("td")).to_have_count(11)
     expect(row(opened, "Amber")).to_contain_text(str(opened.person))
+    # Also while the account is slid over the list, whose address is not the page's then.
+    press(opened, "Enter")
+    expect(opened.locator(".over h1")).to_have_text("Amber")
+    Account.objects.get(name="Amber").edit(now=timezone.now(), owner=None)
+    expect(row(opened, "Amber")).not_to_contain_text(str(opened.person))
+    expect(row(opened, "Amber").locator("td")).to_have_count(11)
 
 
 def test_a_view_is_kept_laid_over_given_up_deleted_and_taken_back_by_keys(opened, axe):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -190,7 +190,7 @@ def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: Sta
 
 
 def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[str, int]) -> str:
-    columns = _columns_on_screen(request, numbers)
+    columns = _columns_on_screen(request)
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
         "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from, columns),
@@ -205,12 +205,11 @@ def _read(request: SignedIn) -> tuple[Numbers, AccountFilter]:
     return numbers, DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
 
 
-def _columns_on_screen(request: SignedIn, numbers: Numbers) -> tuple[tables.Column, ...]:
-    """The columns of the page that asks for a part of itself, by its own address."""
-    query = QueryDict(urlsplit(request.headers.get("HX-Current-URL", "")).query)
-    if not {"view", "columns"} & {*query}:
-        return tables.DEFAULT_COLUMNS
-    return tables.columns_of(DailyFilter(query, numbers=numbers, user=request.user).data)[0]
+def _columns_on_screen(request: SignedIn) -> tuple[tables.Column, ...]:
+    """The columns of the list that a part is drawn for: it names them where they are not the usual ones."""
+    query = QueryDict(mutable=True)
+    query["columns"] = request.headers.get("Columns", "")
+    return tables.columns_of(query)[0]
 
 
 def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
