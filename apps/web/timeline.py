@@ -32,6 +32,7 @@ KINDS = {
     "bills": "Bills",
     "alerts": "Alerts",
     "surveys": "Surveys",
+    "risk": "Risk",
     "playbooks": "Playbooks",
     "scope": "Scope",
 }
@@ -155,6 +156,11 @@ def _decision(row: Any, numbers: Numbers) -> Entry:
     return Entry("Scope decided:", row.get_outcome_display(), said=row.because)
 
 
+def _risk(row: Any, numbers: Numbers) -> Entry:
+    who = str(row.by or "Somebody")
+    return Entry("set the payment risk to", str(row), who=who, said=row.reason)
+
+
 def _survey(row: Any, numbers: Numbers) -> Entry:
     changed = " changed" if row.answers > 1 else ""
     more = f"by {row.contact.name or row.contact.email}" if row.contact else ""
@@ -173,6 +179,7 @@ SOURCES = (
     Source("playbooks", lambda a: a.acts.filter(transition=None).select_related("by"), F("at"), _act),
     Source("scope", lambda a: a.decisions.all(), F("at"), _decision),
     Source("surveys", lambda a: a.surveys.select_related("contact"), F("changed_at"), _survey),
+    Source("risk", lambda a: a.risks.select_related("by"), F("at"), _risk),
     Source("playbooks", lambda a: a.acts.filter(transition__isnull=False), F("at"), _act, told=True),
 )
 
