@@ -93,10 +93,10 @@ def test_numbers_and_days_are_written_plainly_and_only_text_is_made_inert(value,
 
 def of_everything():
     """An account with a row in every table that is exported."""
-    made = account(S.INITIATED, name="Acme", mrr="-5.00")
+    made = account(S.INITIATED, name="Acme", mrr="-5.00", payment_risk="low")
     lead = user("lead")
     Contact.objects.create(account=made, email="ann@acme.example", name="=Ann")
-    made.add_note("-note", by=lead, now=NOW)
+    made.add_note("-note", by=lead, now=NOW, kind="feedback", product="=Surveys")
     made.add_task("Do it", in_days(1), by=lead, now=NOW, assignee=lead)
     call(made, contact_email="ann@acme.example").add_host(lead)
     purchase(made, bought_at=NOW)

@@ -17,6 +17,7 @@ from django.http import QueryDict
 from apps.crm.alerts import AMOUNT, CURRENCY, AlertFilter, IdFilter
 from apps.crm.calls import CallFilter
 from apps.crm.cells import cell
+from apps.crm.feedback import FeedbackFilter
 from apps.crm.filters import AccountFilter, DailyFilter, QueryFilter
 from apps.crm.keyset import Column as Sorted
 from apps.crm.keyset import in_order
@@ -267,10 +268,24 @@ EXPORTS: dict[str, Export] = {
             (
                 *_WHOSE,
                 *_plain(
-                    "kind", "text", "author_reported", "created_at", "edited_at", author="author__username"
+                    "kind",
+                    "product",
+                    "text",
+                    "author_reported",
+                    "created_at",
+                    "edited_at",
+                    author="author__username",
                 ),
             ),
             OfAccountFilter,
+            Note.objects.all(),
+        ),
+        Export(
+            "feedback",
+            "Feedback",
+            "What customers said of the products",
+            (*_WHOSE, *_plain("product", "text", "created_at", author="author__username")),
+            FeedbackFilter,
             Note.objects.all(),
         ),
         Export(

@@ -13,6 +13,7 @@ from apps.web.views import (
     eventing,
     events,
     exports,
+    feedback,
     health,
     hygiene,
     imports,
@@ -157,6 +158,8 @@ urlpatterns = [
     path("settings/links/usual/", links_out.usual, name="links_usual"),
     path("settings/links/<int:pk>/", links_out.save, name="link_save"),
     path("settings/links/<int:pk>/remove/", links_out.remove, name="link_remove"),
+    path("feedback/", feedback.feedback, name="feedback"),
+    path("feedback/<int:pk>/slack/", feedback.tell, name="feedback_tell"),
     path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
     *(
