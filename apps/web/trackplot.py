@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
-from apps.crm.track import Step, Track
+from apps.crm.track import WEEK, Step, Track
 from apps.web.display import away, day
 
 WIDTH = 320
+MOST_MARKS = 40
 
 
 class Line(NamedTuple):
@@ -47,14 +48,15 @@ def drawn(track: Track | None, today: date) -> Drawn | None:
         Line(
             step=step,
             x=place(step.first),
-            width=round(((step.last - step.first).days + 1) * WIDTH / days, 1),
+            width=round(max((step.last - step.first).days + 1, 0) * WIDTH / days, 1),
             at=dot(step),
             words=_words(step, today),
         )
         for step in track.steps
     ]
     inside = track.starts_on <= today <= track.ends_on
-    weeks = [round(week * 7 * WIDTH / days, 1) for week in range(1, (days + 6) // 7)]
+    marks = min((days + 6) // WEEK, MOST_MARKS)
+    weeks = [round(week * WEEK * WIDTH / days, 1) for week in range(1, marks)]
     return Drawn(track, lines, place(today) if inside else None, weeks)
 
 

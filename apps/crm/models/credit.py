@@ -97,8 +97,6 @@ class Credit(models.Model):
 
     def correct(self, *, why: str, by: User, now: datetime) -> Credit | None:
         """Write the entry that takes this one back, and return it; None where that was done, or it is one itself."""
-        if self.corrects_id is not None:
-            return None
         facts = {name: getattr(self, name) for name in ("account", "kind", "currency", "on")}
         try:
             with transaction.atomic():
