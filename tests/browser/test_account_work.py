@@ -1,5 +1,6 @@
 """The work on an account under the hands: its audit, what was given, the brief, pinned notes, two at one point."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -91,6 +92,23 @@ def test_the_brief_is_copied_in_one_click_and_begins_the_handoff_note(harbor):
     expect(harbor.locator(".stepper [aria-current]")).to_contain_text("6c. Sales Handoff")
     harbor.harbor.refresh_from_db()
     assert harbor.harbor.transitions.first().reason == written.strip()
+
+
+def test_the_brief_begins_the_handoff_note_on_the_board_too(harbor):
+    harbor.goto("/board/")
+    harbor.locator(f"#c{harbor.harbor.pk}").focus()
+    harbor.keyboard.press("m")
+    harbor.locator("#moves").get_by_role("menuitem", name="Hand to Sales").click()
+    begins = harbor.locator("#reason").get_by_role("button", name="Begin with the brief")
+    begins.click()
+    expect(harbor.locator("#reason textarea")).to_be_focused()
+    expect(harbor.locator("#reason textarea")).to_have_value(re.compile(r"^# Blue Harbor\n"))
+    harbor.keyboard.press("Escape")
+    harbor.locator(f"#c{harbor.harbor.pk}").focus()
+    harbor.keyboard.press("m")
+    harbor.locator("#moves").get_by_role("menuitem", name="Churned").click()
+    expect(harbor.locator("#reason textarea")).to_be_visible()
+    expect(begins).not_to_be_visible()
 
 
 def test_notes_are_pinned_and_feedback_asks_for_its_product(harbor):
