@@ -96,7 +96,7 @@ def test_the_brief_is_copied_in_one_click_and_begins_the_handoff_note(harbor):
 
 def test_the_brief_begins_the_handoff_note_on_the_board_too(harbor):
     harbor.goto("/board/")
-    harbor.locator(f"#c{harbor.harbor.pk}").focus()
+    harbor.locator(f"#a{harbor.harbor.pk} a").focus()
     harbor.keyboard.press("m")
     harbor.locator("#moves").get_by_role("menuitem", name="Hand to Sales").click()
     begins = harbor.locator("#reason").get_by_role("button", name="Begin with the brief")
@@ -104,7 +104,7 @@ def test_the_brief_begins_the_handoff_note_on_the_board_too(harbor):
     expect(harbor.locator("#reason textarea")).to_be_focused()
     expect(harbor.locator("#reason textarea")).to_have_value(re.compile(r"^# Blue Harbor\n"))
     harbor.keyboard.press("Escape")
-    harbor.locator(f"#c{harbor.harbor.pk}").focus()
+    harbor.locator(f"#a{harbor.harbor.pk} a").focus()
     harbor.keyboard.press("m")
     harbor.locator("#moves").get_by_role("menuitem", name="Churned").click()
     expect(harbor.locator("#reason textarea")).to_be_visible()
