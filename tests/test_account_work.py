@@ -216,6 +216,13 @@ def test_the_second_to_say_how_a_point_stands_sees_both_and_overwrites_nothing(b
     assert (stale.status_code, AuditPoint.objects.get().state) == (409, "not_relevant")
 
 
+def test_a_point_that_went_meanwhile_is_not_made_anew(browser):
+    of = account(Stage.NEW)
+    answer = post(browser, "audit", of, what="Refund due", state="done", seen=NOW.isoformat())
+    assert (answer.status_code, toast(answer)["text"]) == (422, "This point is not there any more.")
+    assert not AuditPoint.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [

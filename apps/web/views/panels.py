@@ -29,10 +29,10 @@ def audit(request: SignedIn, pk: int) -> HttpResponse:
     if not given.is_valid():
         return invalid(given)
     facts = given.cleaned_data
-    before = AuditPoint.objects.filter(account=account, what=facts["what"]).select_related("by").first()
+    before = AuditPoint.objects.filter(account=account, what=facts["what"]).first()
     point = AuditPoint.objects.look_at(account, by=request.user, now=now, **facts)
     if point is None:
-        return _both(request, account, before, AuditPoint(**_told(facts)), now=now)
+        return _both(request, account, AuditPoint(**_told(facts)), now=now)
     was = before or AuditPoint(what=point.what)
     return changed(
         request,
@@ -43,10 +43,10 @@ def audit(request: SignedIn, pk: int) -> HttpResponse:
     )
 
 
-def _both(
-    request: SignedIn, account: Account, theirs: AuditPoint | None, mine: AuditPoint, *, now: datetime
-) -> HttpResponse:
-    standing = AuditPoint.objects.get(account=account, what=mine.what) if theirs is None else theirs
+def _both(request: SignedIn, account: Account, mine: AuditPoint, *, now: datetime) -> HttpResponse:
+    standing = AuditPoint.objects.filter(account=account, what=mine.what).select_related("by").first()
+    if standing is None:
+        return refused("This point is not there any more.", "conflict")
     clash = Clash(
         label=mine.what,
         theirs=f"{standing.says}, says {standing.by}",
