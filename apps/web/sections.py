@@ -24,5 +24,6 @@ SECTIONS = (
     Section("settings_team", "Team and roles", "Who works here, and what each may do.", "users"),
     Section("settings_senders", "Sender group", "Whose mail counts as an outreach.", "users"),
     Section("settings_labels", "Labels", "The words on accounts: rename, merge, delete.", "labels"),
+    Section("links_out", "Links", "What every account’s page links to.", "templates"),
     Section("settings_tokens", "Tokens", "The keys other programs come in with.", "tokens"),
 )

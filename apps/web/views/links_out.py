@@ -15,9 +15,8 @@ from apps.web.rights import SignedIn, needs
 
 
 @require_safe
-@needs("templates")
 def links_out(request: SignedIn) -> HttpResponse:
-    """The links, each to be changed or taken away, and what may stand in them."""
+    """The links; for whoever may, each to be changed or taken away, with what may stand in them."""
     return _page(request)
 
 
@@ -58,6 +57,7 @@ def _page(
     """``given`` is what could not be saved, shown again where it was typed."""
     context = {
         "links": list(OutLink.objects.all()),
+        "may": request.user.may("templates"),
         "fields": FIELDS,
         "wrong": wrong,
         "given_pk": given.instance.pk if given else None,
