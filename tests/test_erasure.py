@@ -12,8 +12,10 @@ from django.test import Client
 from apps.crm.models import (
     Account,
     Alert,
+    AuditPoint,
     Bill,
     Contact,
+    Credit,
     Erasure,
     Label,
     Note,
@@ -123,6 +125,11 @@ def with_words(of, words, by):
         change_message=words,
     )
     of.add_label(words[:80], now=NOW)
+    of.edit(now=NOW, payment_risk="low", payment_risk_at=NOW)
+    point = {"state": "done", "saving": None, "by": by, "now": NOW, "seen": None}
+    AuditPoint.objects.look_at(of, f"Ask {words}"[:120], **point)
+    facts = {"kind": "services", "currency": "USD", "on": NOW.date(), "why": words, "by": by, "now": NOW}
+    Credit.objects.record(of, amount=5, **facts).correct(why=words, by=by, now=NOW)
 
 
 @pytest.mark.django_db

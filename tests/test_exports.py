@@ -14,7 +14,18 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.pq import TransactionStatus
 
 from apps.crm.cells import as_typed, cell, inert
-from apps.crm.models import Account, AccountLabel, Alert, Bill, Contact, Label, Survey, TheirStage
+from apps.crm.models import (
+    Account,
+    AccountLabel,
+    Alert,
+    AuditPoint,
+    Bill,
+    Contact,
+    Credit,
+    Label,
+    Survey,
+    TheirStage,
+)
 from apps.crm.models.user import ADMIN, LEAD, REVENUE, ROLES
 from apps.crm.pipeline import Stage
 from apps.intake.models import Event
@@ -82,10 +93,10 @@ def test_numbers_and_days_are_written_plainly_and_only_text_is_made_inert(value,
 
 def of_everything():
     """An account with a row in every table that is exported."""
-    made = account(S.INITIATED, name="Acme", mrr="-5.00")
+    made = account(S.INITIATED, name="Acme", mrr="-5.00", payment_risk="low")
     lead = user("lead")
     Contact.objects.create(account=made, email="ann@acme.example", name="=Ann")
-    made.add_note("-note", by=lead, now=NOW)
+    made.add_note("-note", by=lead, now=NOW, kind="feedback", product="=Surveys")
     made.add_task("Do it", in_days(1), by=lead, now=NOW, assignee=lead)
     call(made, contact_email="ann@acme.example").add_host(lead)
     purchase(made, bought_at=NOW)
@@ -97,6 +108,17 @@ def of_everything():
     Message.objects.write([Message.slack("k", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
     Event.objects.keep(provider="stripe", external_id="e", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW)
     Event.objects.update(account=made)
+    AuditPoint.objects.look_at(made, "Billing limits", state="done", saving=None, by=lead, now=NOW, seen=None)
+    Credit.objects.record(
+        made,
+        kind="missed_call",
+        amount=Decimal(30),
+        currency="USD",
+        on=NOW.date(),
+        why="=We",
+        by=lead,
+        now=NOW,
+    )
     made.acts.create(playbook="x", occasion="once", at=NOW, skipped=True, by=lead)
     return made
 
@@ -123,6 +145,7 @@ def test_revenue_and_people_are_taken_out_by_few():
     assert takes == {
         "bills": "export revenue",
         "purchases": "export revenue",
+        "credits": "export revenue",
         "contacts": "export people",
         "surveys": "export people",
         "outreaches": "export people",

@@ -119,6 +119,26 @@ NUMBERS: dict[str, Number] = {
     "written_days": Number(
         3, "days", "A colleague who wrote to an account within this is named to whoever begins to write."
     ),
+    "track_outreach_from": Number(
+        1, "week", "The first outreach is planned from this week of the onboarding …", handbook=True
+    ),
+    "track_outreach_to": Number(1, "week", "… to the end of this one.", handbook=True),
+    "track_first_call_from": Number(
+        2, "week", "The first call is planned from this week of the onboarding …", handbook=True
+    ),
+    "track_first_call_to": Number(3, "week", "… to the end of this one.", handbook=True),
+    "track_second_call_from": Number(
+        4, "week", "The second call is planned from this week of the onboarding …", handbook=True
+    ),
+    "track_second_call_to": Number(5, "week", "… to the end of this one.", handbook=True),
+    "track_homework_from": Number(
+        5, "week", "Homework is planned from this week of the onboarding …", handbook=True
+    ),
+    "track_homework_to": Number(6, "week", "… to the end of this one.", handbook=True),
+    "track_final_from": Number(
+        7, "week", "The final outreach is planned from this week of the onboarding …", handbook=True
+    ),
+    "track_final_to": Number(8, "week", "… to the end of this one.", handbook=True),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -166,6 +186,16 @@ class Numbers:
     mention_mail_minutes: int
     claim_minutes: int
     written_days: int
+    track_outreach_from: int
+    track_outreach_to: int
+    track_first_call_from: int
+    track_first_call_to: int
+    track_second_call_from: int
+    track_second_call_to: int
+    track_homework_from: int
+    track_homework_to: int
+    track_final_from: int
+    track_final_to: int
     undo_minutes: int
     undo_automatic_days: int
 

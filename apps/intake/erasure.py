@@ -19,7 +19,17 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection, models, transaction
 from django.db.models import F, Func, Q, UniqueConstraint, Value
 
-from apps.crm.models import Account, Contact, Erasure, Label, SavedView, StageTransition, User
+from apps.crm.models import (
+    Account,
+    Contact,
+    Credit,
+    Erasure,
+    Label,
+    OutLink,
+    SavedView,
+    StageTransition,
+    User,
+)
 from apps.intake.events import Event
 from apps.intake.imports import Import
 from apps.intake.tokens import ApiToken, IdempotentAnswer
@@ -31,13 +41,13 @@ MARK = "[erased]"
 SHORTEST = 4
 
 _SEARCHED = {"crm", "outbox", "playbooks", "intake", "admin"}
-# Colleagues, and what they call their tokens, are not the customer's.
-_OURS = {User, ApiToken, Erasure}
+# Colleagues, what they call their tokens, and the addresses every account's links share are not the customer's.
+_OURS = {User, ApiToken, Erasure, OutLink}
 # What a program wrote about several accounts at once, or about one that is named only in words.
 _BY_PROGRAMS = (Message, Gate, Run, Event, Import, IdempotentAnswer, LogEntry)
-# What the database lets be blanked and nothing else; the rest of the ledger holds no words of people.
-_BLANKED = {(StageTransition, "reason")}
-_LEFT = {(StageTransition, "before"), (StageTransition, "cause")}
+# What the database lets be blanked and nothing else; the rest of the ledgers holds no words of people.
+_BLANKED = {(StageTransition, "reason"), (Credit, "why")}
+_LEFT = {(StageTransition, "before"), (StageTransition, "cause"), (Credit, "currency")}
 # Two rows may not be called the same, be it by nothing but the mark.
 _APART = {(Label, "name"), (SavedView, "name")}
 # What an account is called stays when one of its people goes: it is the customer's own name.

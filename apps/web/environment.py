@@ -15,7 +15,7 @@ from lucide.jinja import lucide
 from markupsafe import Markup
 
 from apps.crm.keyset import counts
-from apps.crm.models import Alert, Note, Notice, Policy, Task, User
+from apps.crm.models import Alert, AuditPoint, Credit, Note, Notice, Policy, Task, User
 from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
 from apps.intake.events import LATE_AFTER, TOO_MANY
@@ -57,6 +57,7 @@ PAGES = (
 # The pages of the menu beside them.
 MORE = (
     Page("Hygiene", "/hygiene/"),
+    Page("Feedback", "/feedback/"),
     Page("Events", "/events/"),
     Page("Outbox", "/outbox/"),
     Page("Import", "/import/"),
@@ -152,5 +153,7 @@ def environment(**options: Any) -> Environment:
         group=display.GROUPS.get,
         kind_meaning=lambda name: alert_kind(name).meaning,
         note_outline=Note.OUTLINES.get,
+        audit_states=lambda: AuditPoint.State.choices,
+        credit_kinds=lambda: Credit.Kind.choices,
     )
     return env

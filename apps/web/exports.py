@@ -17,6 +17,7 @@ from django.http import QueryDict
 from apps.crm.alerts import AMOUNT, CURRENCY, AlertFilter, IdFilter
 from apps.crm.calls import CallFilter
 from apps.crm.cells import cell
+from apps.crm.feedback import FeedbackFilter
 from apps.crm.filters import AccountFilter, DailyFilter, QueryFilter
 from apps.crm.keyset import Column as Sorted
 from apps.crm.keyset import in_order
@@ -24,10 +25,12 @@ from apps.crm.models import (
     Account,
     AccountLabel,
     Alert,
+    AuditPoint,
     Bill,
     Call,
     CallHost,
     Contact,
+    Credit,
     Note,
     Outreach,
     Purchase,
@@ -266,7 +269,13 @@ EXPORTS: dict[str, Export] = {
             (
                 *_WHOSE,
                 *_plain(
-                    "kind", "text", "author_reported", "created_at", "edited_at", author="author__username"
+                    "kind",
+                    "product",
+                    "text",
+                    "author_reported",
+                    "created_at",
+                    "edited_at",
+                    author="author__username",
                 ),
             ),
             OfAccountFilter,
@@ -283,6 +292,14 @@ EXPORTS: dict[str, Export] = {
             OfAccountFilter,
             Outreach.objects.all(),
             right="export people",
+        ),
+        Export(
+            "feedback",
+            "Feedback",
+            "What customers said of the products",
+            (*_WHOSE, *_plain("product", "text", "created_at", author="author__username")),
+            FeedbackFilter,
+            Note.objects.all(),
         ),
         Export(
             "tasks",
@@ -354,6 +371,27 @@ EXPORTS: dict[str, Export] = {
             OfAccountFilter,
             Purchase.objects.all(),
             right="export revenue",
+        ),
+        Export(
+            "credits",
+            "Credits",
+            "Credits and refunds as they were written down; a correction takes away what it corrects",
+            (
+                *_WHOSE,
+                *_plain("kind", "amount", "currency", "on", "why", "at", "corrects", entry="pk"),
+                *_plain(by="by__username"),
+            ),
+            OfAccountFilter,
+            Credit.objects.all(),
+            right="export revenue",
+        ),
+        Export(
+            "audit",
+            "Audit points",
+            "What was looked at in the accounts, and what it saves a month",
+            (*_WHOSE, *_plain("what", "state", "saving", "at", by="by__username")),
+            OfAccountFilter,
+            AuditPoint.objects.all(),
         ),
         Export(
             "surveys",

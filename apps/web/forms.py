@@ -55,6 +55,7 @@ class UndoForm(forms.Form):
 class NoteForm(forms.Form):
     text = forms.CharField(max_length=20_000, error_messages={"required": "Write something first."})
     kind = forms.ChoiceField(choices=Note.Kind, required=False)
+    product = forms.CharField(max_length=80, required=False)
 
 
 class _Lines(forms.CharField):

@@ -25,5 +25,6 @@ SECTIONS = (
     Section("settings_senders", "Sender group", "Whose mail counts as an outreach.", "users"),
     Section("settings_labels", "Labels", "The words on accounts: rename, merge, delete.", "labels"),
     Section("templates", "Templates", "What “Write” fills in, with fields.", "read"),
+    Section("links_out", "Links", "What every account’s page links to.", "templates"),
     Section("settings_tokens", "Tokens", "The keys other programs come in with.", "tokens"),
 )

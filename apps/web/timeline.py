@@ -33,6 +33,7 @@ KINDS = {
     "bills": "Bills",
     "alerts": "Alerts",
     "surveys": "Surveys",
+    "risk": "Risk",
     "playbooks": "Playbooks",
     "scope": "Scope",
 }
@@ -156,6 +157,11 @@ def _decision(row: Any, numbers: Numbers) -> Entry:
     return Entry("Scope decided:", row.get_outcome_display(), said=row.because)
 
 
+def _risk(row: Any, numbers: Numbers) -> Entry:
+    who = str(row.by or "Somebody")
+    return Entry("set the payment risk to", str(row), who=who, said=row.reason)
+
+
 def _survey(row: Any, numbers: Numbers) -> Entry:
     changed = " changed" if row.answers > 1 else ""
     more = f"by {row.contact.name or row.contact.email}" if row.contact else ""
@@ -197,6 +203,7 @@ SOURCES = (
         F("at"),
         _outreach,
     ),
+    Source("risk", lambda a: a.risks.select_related("by"), F("at"), _risk),
     Source("playbooks", lambda a: a.acts.filter(transition__isnull=False), F("at"), _act, told=True),
 )
 

@@ -28,12 +28,43 @@ document.addEventListener("click", ({ target }) => {
       () => say({ text: `The browser does not let ${copied} be copied here.`, bad: true }),
     );
   }
+  const from = target.closest?.("[data-copies-from]");
+  if (from) copyFrom(from.dataset);
+  const begins = target.closest?.("[data-begins]");
+  if (begins) beginWith(begins.dataset.begins, begins.closest("form").querySelector("textarea"));
   const forgets = target.closest?.("[data-forgets]");
   if (forgets) {
     forget(forgets.dataset.forgets);
     forgets.closest("#clash").remove();
   }
 });
+
+/** Fetch a text of ours; null, and it is said, where it cannot be had. */
+async function textOf(address) {
+  const answer = await fetch(address).catch(() => null);
+  if (answer?.ok && !answer.redirected) return answer.text();
+  say({ text: "The brief did not come. Nothing was changed; try again.", bad: true });
+  return null;
+}
+
+async function copyFrom({ copiesFrom, called }) {
+  const text = await textOf(copiesFrom);
+  if (text === null) return;
+  navigator.clipboard.writeText(text).then(
+    () => say({ text: `${called} is copied.` }),
+    () => say({ text: `The browser does not let ${called.toLowerCase()} be copied here.`, bad: true }),
+  );
+}
+
+/** Put a text of ours before what is typed, which stays. */
+async function beginWith(address, field) {
+  const text = await textOf(address);
+  if (text === null || !field.isConnected) return;
+  field.value = `${text}\n${field.value}`;
+  field.focus();
+  field.setSelectionRange(text.length, text.length);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
 
 /** Drop a draft, and show what is true in its form. */
 function forget(draft) {

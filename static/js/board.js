@@ -257,6 +257,9 @@ function wordsFor(card, answer, stage) {
   dialog.querySelector("h2").textContent = `${nameOf(card)} to “${title}”`;
   dialog.querySelector("label").textContent = answer.needs[0].toUpperCase() + answer.needs.slice(1);
   text.value = typed.get(key) ?? "";
+  const begins = dialog.querySelector("[data-begins]");
+  begins.dataset.begins = `/accounts/${card.id.slice(1)}/brief/`;
+  begins.hidden = stage !== "sales_handoff";
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {

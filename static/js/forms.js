@@ -170,7 +170,8 @@ document.addEventListener("input", (event) => {
   if (!form) return;
   const values = Object.fromEntries(fields(form).map((field) => [field.name, field.value]));
   // Only words are worth keeping: a form with nothing written in it is no draft.
-  const written = form.querySelector("textarea, input[name=title]").value.trim();
+  const words = form.querySelector("textarea, input[name=title]") ?? form.querySelector("input:not([type=hidden])");
+  const written = words.value.trim();
   if (written) localStorage.setItem(DRAFT + form.dataset.draft, JSON.stringify(values));
   else localStorage.removeItem(DRAFT + form.dataset.draft);
 });

@@ -1,4 +1,4 @@
-"""What is only read: the ledger of moves, the decisions, and the policy's past."""
+"""What is only read: the ledgers, the decisions, and the policy's past; and the few settings beside it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from apps.crm.admin.base import Kept, ReadOnly
-from apps.crm.models import Bulk, Erasure, Policy, ScopeDecision, StageTransition
+from apps.crm.admin.base import Kept, ReadOnly, Records
+from apps.crm.models import (
+    Bulk,
+    Credit,
+    Erasure,
+    OutLink,
+    Policy,
+    RiskAssessment,
+    ScopeDecision,
+    StageTransition,
+)
 
 
 @admin.register(StageTransition)
@@ -26,6 +35,30 @@ class ScopeDecisionAdmin(ReadOnly):
     list_filter = ["outcome", "row", "on"]
     list_select_related = ["account"]
     search_fields = ["account__external_id"]
+
+
+@admin.register(Credit)
+class CreditAdmin(ReadOnly):
+    """A mistake is set right on the account's page, by an entry against it."""
+
+    list_display = ["account", "kind", "amount", "currency", "on", "by", "at", "why"]
+    list_filter = ["kind", "on"]
+    list_select_related = ["account", "by"]
+    search_fields = ["account__external_id", "why"]
+
+
+@admin.register(RiskAssessment)
+class RiskAssessmentAdmin(ReadOnly):
+    list_display = ["account", "risk", "reason", "by", "at"]
+    list_filter = ["risk", "at"]
+    list_select_related = ["account", "by"]
+    search_fields = ["account__external_id", "reason"]
+
+
+@admin.register(OutLink)
+class OutLinkAdmin(Records):
+    list_display = ["label", "url"]
+    search_fields = ["label", "url"]
 
 
 @admin.register(Erasure)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.crm.admin.base import Kept, OfAccount, ReadOnly, Records
 from apps.crm.models import (
     Alert,
+    AuditPoint,
     Call,
     CallHost,
     Note,
@@ -127,6 +128,14 @@ class CallAdmin(OfAccount, Kept):
     inlines = [HostInline]
     # How a call went moves its account, which an edited row would not.
     readonly_fields: ClassVar[Any] = ["status", "marked_at", "marked_by", "transition"]
+
+
+@admin.register(AuditPoint)
+class AuditPointAdmin(ReadOnly):
+    list_display = ["account", "what", "state", "saving", "by", "at"]
+    list_filter = ["state", "at"]
+    list_select_related = ["account", "by"]
+    search_fields = ["account__external_id", "what"]
 
 
 @admin.register(Purchase)

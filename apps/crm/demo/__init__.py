@@ -14,7 +14,7 @@ from apps.crm.demo import scenes, words
 from apps.crm.demo.scenes import Scene
 from apps.crm.demo.store import reserve, save
 from apps.crm.demo.story import Cast, Story, external_id
-from apps.crm.models import Account, Label, User
+from apps.crm.models import Account, Label, OutLink, User
 from apps.crm.policy import Policy
 
 PASSWORD = "demo-onboarding"
@@ -93,6 +93,7 @@ def _cards(number: int, seed: int) -> Iterator[tuple[int, Scene, bool]]:
 
 def _cast(now: datetime) -> Cast:
     people = {person.username: person for person in User.objects.filter(username__in=LOGINS)}
+    OutLink.objects.add_usual()
     names = (*words.LABELS, *words.LEGACY_LABELS)
     Label.objects.bulk_create([Label(name=name) for name in names], ignore_conflicts=True)
     labels = {label.name: label for label in Label.objects.filter(name__in=names)}

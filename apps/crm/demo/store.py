@@ -14,10 +14,12 @@ from apps.crm.models import (
     Account,
     AccountLabel,
     Alert,
+    AuditPoint,
     Bill,
     Call,
     CallHost,
     Contact,
+    Credit,
     Note,
     Notice,
     Purchase,
@@ -31,7 +33,7 @@ from apps.crm.models import (
 _POINTED_AT: tuple[type[Model], ...] = (StageTransition, Call, Contact, Note)
 _HANGING: tuple[type[Model], ...] = (
     *(Contact, Bill, Call, CallHost, Purchase, Signal, Survey),
-    *(Note, Task, Alert, AccountLabel, Notice),
+    *(Note, Task, Alert, AccountLabel, Notice, AuditPoint, Credit),
 )
 
 

@@ -389,7 +389,8 @@ class Story:
     def _told(self) -> None:
         if moves := self.rows[StageTransition]:
             now = self.cast.numbers.start_of(self.cast.today)
-            for row in Told(self.account, self.scene, self.chance, self.contact, moves[-1], now).rows():
+            told = Told(self.account, self.scene, self.chance, self.contact, moves[-1], now)
+            for row in (*told.rows(), *told.looked_at(self.owner)):
                 self._add(row)
 
     def _mention(self) -> None:

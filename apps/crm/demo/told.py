@@ -10,10 +10,24 @@ from random import Random
 
 from apps.crm.demo import words
 from apps.crm.demo.scenes import Scene
-from apps.crm.models import Account, Call, Contact, Purchase, Signal, StageTransition, Survey
+from apps.crm.models import (
+    Account,
+    AuditPoint,
+    Call,
+    Contact,
+    Credit,
+    Purchase,
+    Signal,
+    StageTransition,
+    Survey,
+    User,
+)
+from apps.crm.models.audit import POINTS
 from apps.crm.pipeline import ONBOARDED, Stage
 
 PRICE = Decimal(300)
+# What was found in an audit, one after the other: how each point stands, and what it saves.
+FOUND = ((AuditPoint.State.DONE, 120), (AuditPoint.State.NOT_RELEVANT, None), (AuditPoint.State.OPEN, 45))
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,25 @@ class Told:
             yield self._signal(Signal.Kind.SALES_DISQUALIFIED, self.now, "Too small for a contract.")
         elif self.scene.stage in ONBOARDED and self.now - self.moved_at > timedelta(days=3):
             yield self._survey()
+
+    def looked_at(self, by: User) -> Iterator[AuditPoint | Credit]:
+        """The audit of an account near its end, and what was given back for what it found."""
+        if self.scene.stage not in (Stage.AWAITING_FINAL_OUTREACH, *ONBOARDED):
+            return
+        for what, (state, saving) in zip(POINTS, FOUND, strict=False):
+            yield AuditPoint(
+                account=self.account, what=what, state=state, saving=saving, by=by, at=self.moved_at
+            )
+        if self.moved_at.day % 3 == 0:
+            yield Credit(
+                account=self.account,
+                kind=Credit.Kind.MISCONFIGURATION,
+                amount=Decimal(60),
+                on=self.moved_at.date(),
+                why="Events were sent twice.",
+                by=by,
+                at=self.moved_at,
+            )
 
     def _purchase(self) -> Purchase:
         return Purchase(

@@ -98,6 +98,13 @@ class Snapshot(Func):
     output_field = models.TextField()
 
 
+class ThisTransaction(Func):
+    """The transaction under way, as ``touched`` keeps it."""
+
+    template = "pg_current_xact_id()::text::bigint"
+    output_field = models.BigIntegerField()
+
+
 def mark_of_now() -> str:
     """The mark of this moment."""
     with connection.cursor() as cursor:
@@ -544,11 +551,26 @@ class Account(Attended, Reachable, Movable):
             return None
         return first_outreach_due_on(self.entered_at, self.renewal_on, numbers)
 
-    def add_note(self, text: str, *, by: User | None, now: datetime, kind: str = Note.Kind.NOTE) -> Note:
-        """Write down a note, tell whom it names, and return it."""
+    def touch(self) -> None:
+        """Have open pages draw it anew, where what hangs on it changed and no fact of its own did."""
+        Account.objects.filter(pk=self.pk).update(touched=ThisTransaction())
+
+    def add_note(
+        self,
+        text: str,
+        *,
+        by: User | None,
+        now: datetime,
+        kind: str = Note.Kind.NOTE,
+        product: str = "",
+    ) -> Note:
+        """Write down a note, tell whom it names, and return it; ``product`` in the spelling used before."""
         with transaction.atomic():
             self.lock()
-            note = Note.objects.create(account=self, text=text, author=by, kind=kind, created_at=now)
+            product = Note.objects.spelled(product)
+            note = Note.objects.create(
+                account=self, text=text, author=by, kind=kind, product=product, created_at=now
+            )
             note.mention(by=by, now=now)
             self.recount()
         return note

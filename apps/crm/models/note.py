@@ -1,14 +1,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
+from django.db.models import Q
 
 from apps.crm.models.notice import Notice, mentioned
 from apps.crm.models.user import User
+
+
+class NoteQuerySet(models.QuerySet["Note"]):
+    def feedback(self) -> NoteQuerySet:
+        return self.filter(kind=Note.Kind.FEEDBACK)
+
+    def pinned(self) -> NoteQuerySet:
+        return self.filter(pinned_at__isnull=False).order_by("-pinned_at", "-pk")
+
+    def spelled(self, product: str) -> str:
+        """A product as the team has written it before, in whatever case it is given."""
+        known = self.feedback().filter(product__iexact=product) if product else self.none()
+        return known.order_by("pk").values_list("product", flat=True).first() or product
 
 
 class Note(models.Model):
@@ -49,11 +63,23 @@ class Note(models.Model):
         help_text="Its id where it came from.",
     )
     created_at = models.DateTimeField()
+    product = models.TextField(
+        blank=True, validators=[MaxLengthValidator(80)], help_text="What product feedback is about."
+    )
+    pinned_at = models.DateTimeField(null=True, blank=True, help_text="Pinned notes stand above the rest.")
     edited_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[Any] = NoteQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-pk"]
-        indexes = [models.Index(fields=["account", "-created_at"], name="note_of_account")]
+        indexes = [
+            models.Index(fields=["account", "-created_at"], name="note_of_account"),
+            models.Index(
+                fields=["account", "-pinned_at"], name="note_pinned", condition=Q(pinned_at__isnull=False)
+            ),
+            models.Index(fields=["-created_at", "-id"], name="note_feedback", condition=Q(kind="feedback")),
+        ]
 
     def __str__(self) -> str:
         return self.text[:60]
@@ -72,6 +98,14 @@ class Note(models.Model):
                 self.mention(by=by, now=now)
         self.refresh_from_db(fields=["text", "edited_at"])
         return bool(changed)
+
+    def pin(self, on: bool, *, now: datetime) -> None:
+        """Have it stand above the rest, or no more."""
+        with transaction.atomic():
+            self.account.lock()
+            self.pinned_at = now if on else None
+            self.save(update_fields=["pinned_at"])
+            self.account.touch()
 
     def mention(self, *, by: User | None, now: datetime) -> None:
         """Tell the colleagues whom the text names, each once; whom it names no more is not told of it any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,17 +12,33 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from apps.crm.models import Account, Label, Note, Policy, StageTransition, User
+from apps.crm.models import (
+    Account,
+    AuditPoint,
+    Credit,
+    Label,
+    Note,
+    OutLink,
+    Policy,
+    StageTransition,
+    User,
+)
+from apps.crm.models.audit import REMINDED
+from apps.crm.models.credit import sums
+from apps.crm.models.outlink import REFUND_POLICY
 from apps.crm.pipeline import CLOSED, OPEN, STAGES, Stage, likeliest_first
 from apps.crm.policy import Numbers
 from apps.crm.scope import Outcome, segments
+from apps.crm.track import reached_since_entry, track
 from apps.playbooks.engine import standing_skips
 from apps.playbooks.registry import PLAYBOOKS
 from apps.web import tables
 from apps.web.billplot import plot
 from apps.web.display import GROUPS, runway_at
+from apps.web.markdown import rendered
 from apps.web.standing import standing
 from apps.web.timeline import KINDS, timeline
+from apps.web.trackplot import drawn
 from apps.web.views.calls import marks_for
 
 BILLS, FEW, MANY = 12, 5, 50
@@ -80,6 +97,9 @@ def _page(request: HttpRequest, pk: int, template: str) -> HttpResponse:
 def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[str, Any]:
     stage = Stage(account.stage)
     kind = request.GET.get("kind", "")
+    reached = reached_since_entry(account)
+    credits = list(Credit.objects.of(account))
+    links = OutLink.objects.of(account)
     bills = list(account.bills.order_by("-period_start", "-pk")[:BILLS])
     return {
         "account": account,
@@ -88,8 +108,19 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "my_today": request.user.today(numbers.now),  # type: ignore[union-attr]
         "stage": stage,
         "stay": tables.stay(stage, account.stage_since, numbers.now),
-        "steps": _steps(account, stage),
+        "steps": _steps(reached, stage),
+        "planned": drawn(track(account, reached, numbers), numbers.today),
         "options": likeliest_first(account),
+        "reminded": REMINDED,
+        "audit": AuditPoint.objects.audit(account),
+        "credits": credits,
+        "given": sums(credits),
+        "risk_until": account.renewal_on if (account.renewal_on or numbers.today) > numbers.today else None,
+        "links": links,
+        "refund_policy": next((link.url for link in links if link.label == REFUND_POLICY), ""),
+        "pinned": [
+            (note, rendered(note.text)) for note in account.notes.pinned().select_related("author")[:FEW]
+        ],
         "segments": segments(stage, account.forecast, numbers),
         "no_longer_ours": stage in OPEN and account.scope not in (Outcome.UNDECIDED, Outcome.OURS),
         "timeline": timeline(account, numbers, kind=kind, after=request.GET.get("after", "")),
@@ -120,9 +151,8 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
     }
 
 
-def _steps(account: Account, stage: Stage) -> list[Step]:
+def _steps(been: Collection[Stage], stage: Stage) -> list[Step]:
     """The stages as dots in the board's order, the closed ones as one."""
-    been = set(account.transitions.values_list("to_stage", flat=True).order_by().distinct())
     dots: list[tuple[Stage, ...]] = [(one,) for one in STAGES if one not in CLOSED]
     dots.insert(len(dots) - 1, CLOSED)
     return [
@@ -130,7 +160,7 @@ def _steps(account: Account, stage: Stage) -> list[Step]:
             label=stage.label if stage in dot else (dot[0].label if len(dot) == 1 else "6. Closed"),
             group=GROUPS[stage if stage in dot else dot[0]],
             now=stage in dot,
-            been=not been.isdisjoint(dot),
+            been=any(one in been for one in dot),
         )
         for dot in dots
     ]

@@ -130,7 +130,7 @@ def _edit(request: SignedIn, account: Account, how: Edit) -> HttpResponse:
         account,
         now=now,
         text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts)}."[:200],
-        undo=_undo(request, how.address, account, seen=account.changed_at.isoformat(), **before),
+        undo=undo_of(request, how.address, account, seen=account.changed_at.isoformat(), **before),
     )
 
 
@@ -138,7 +138,7 @@ def _both(
     request: SignedIn, account: Account, how: Edit, *, theirs: str, mine: str, now: datetime
 ) -> HttpResponse:
     kept = {field: ",".join(request.POST.getlist(field)) for field in how.form.base_fields if field != "seen"}
-    return _clashing(
+    return clashing(
         request,
         account,
         Clash(
@@ -153,7 +153,7 @@ def _both(
     )
 
 
-def _clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime) -> HttpResponse:
+def clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime) -> HttpResponse:
     """409: what is true, with both values and the choice between them."""
     if origin(request) == "account":
         parts = account_parts(request, account, now=now, moved=None, clash=clash)
@@ -186,7 +186,7 @@ def note(request: SignedIn, pk: int, note: int) -> HttpResponse:
         values={"text": text, "seen": mine.edited_at.isoformat() if mine.edited_at else ""},
         draft=f"note-{mine.pk}:{account.pk}",
     )
-    return _clashing(request, account, clash, now=now)
+    return clashing(request, account, clash, now=now)
 
 
 @require_POST
@@ -202,7 +202,7 @@ def label(request: SignedIn, pk: int) -> HttpResponse:
         account,
         now=now,
         text=f"{account.name[:60]} is labelled “{put}”.",
-        undo=_undo(request, "unlabel", account, label=put.pk),
+        undo=undo_of(request, "unlabel", account, label=put.pk),
     )
 
 
@@ -220,9 +220,10 @@ def unlabel(request: SignedIn, pk: int) -> HttpResponse:
         account,
         now=now,
         text=f"The label “{taken}” is off {account.name[:60]}.",
-        undo=_undo(request, "label", account, name=taken.name),
+        undo=undo_of(request, "label", account, name=taken.name),
     )
 
 
-def _undo(request: SignedIn, view: str, account: Account, /, **values: Any) -> dict[str, Any]:
+def undo_of(request: SignedIn, view: str, account: Account, /, **values: Any) -> dict[str, Any]:
+    """What a toast needs to offer Undo: the view of this account that takes the change back, and what it is sent."""
     return {"url": reverse(f"web:{view}", args=[account.pk]), "values": {**values, "from": origin(request)}}

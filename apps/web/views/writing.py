@@ -7,7 +7,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.crm.models import Account, Label, Note, Policy, User
+from apps.crm.models import Account, AuditPoint, Label, Note, Policy, User
+from apps.crm.models.audit import REMINDED
 from apps.crm.pipeline import likeliest_first
 from apps.web.display import away, day, on_it
 from apps.web.forms import NoteForm, TaskForm
@@ -50,6 +51,8 @@ def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
             "form": name,
             "origin": request.GET.get("from", "account"),
             "options": likeliest_first(account) if name == "move" else [],
+            "reminded": REMINDED,
+            "reminder": AuditPoint.objects.audit(account).reminder if name == "move" else "",
             "people": User.objects.assignable() if name in ("task", "next", "assign") else [],
             "next": account.tasks.filter(done_at=None).first() if name == "next" else None,
             "labels": Label.objects.all()[:LABELS_OFFERED] if name == "labels" else [],
@@ -70,7 +73,8 @@ def note(request: SignedIn, pk: int) -> HttpResponse:
     if not given.is_valid():
         return invalid(given)
     kind = given.cleaned_data["kind"] or Note.Kind.NOTE
-    account.add_note(given.cleaned_data["text"], by=request.user, now=now, kind=kind)
+    product = given.cleaned_data["product"] if kind == Note.Kind.FEEDBACK else ""
+    account.add_note(given.cleaned_data["text"], by=request.user, now=now, kind=kind, product=product)
     account.refresh_from_db()
     return changed(request, account, now=now, text=f"Noted on {account.name[:60]}.")
 

@@ -1,0 +1,66 @@
+"""The links out of every account's page, as a lead sets them."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.crm.models import OutLink
+from apps.crm.models.outlink import FIELDS
+from apps.web.forms import sentence
+from apps.web.panel_forms import OutLinkForm
+from apps.web.rights import SignedIn, needs
+
+
+@require_safe
+def links_out(request: SignedIn) -> HttpResponse:
+    """The links; for whoever may, each to be changed or taken away, with what may stand in them."""
+    return _page(request)
+
+
+@require_POST
+@needs("templates")
+def save(request: SignedIn, pk: int = 0) -> HttpResponse:
+    """Change a link, or add one."""
+    form = OutLinkForm(request.POST, instance=get_object_or_404(OutLink, pk=pk) if pk else None)
+    if not form.is_valid():
+        return _page(request, wrong=sentence(form), given=form, status=422)
+    link = form.save()
+    messages.info(request, f"The link “{link}” is saved.")
+    return redirect("web:links_out")
+
+
+@require_POST
+@needs("templates")
+def remove(request: SignedIn, pk: int) -> HttpResponse:
+    """Take a link away."""
+    link = get_object_or_404(OutLink, pk=pk)
+    link.delete()
+    messages.info(request, f"The link “{link.label}” is gone. Its address was {link.url}")
+    return redirect("web:links_out")
+
+
+@require_POST
+@needs("templates")
+def usual(request: SignedIn) -> HttpResponse:
+    """Add what most teams want."""
+    added = OutLink.objects.add_usual()
+    messages.info(request, f"{added} added." if added else "All of them are there already.")
+    return redirect("web:links_out")
+
+
+def _page(
+    request: SignedIn, *, wrong: str = "", given: OutLinkForm | None = None, status: int = 200
+) -> HttpResponse:
+    """``given`` is what could not be saved, shown again where it was typed."""
+    context = {
+        "links": list(OutLink.objects.all()),
+        "may": request.user.may("templates"),
+        "fields": FIELDS,
+        "wrong": wrong,
+        "given_pk": given.instance.pk if given else None,
+        "given": given.data if given else {},
+    }
+    return render(request, "web/links_out.html", context, status=status)
