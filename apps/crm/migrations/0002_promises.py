@@ -122,7 +122,88 @@ CREATE TRIGGER account_touched_update BEFORE UPDATE ON crm_account
     ) EXECUTE FUNCTION crm_account_touched();
 """
 
+# What the bills of an account come to for the numbers the team is run by, and each change of its payment risk. The
+# accounts are locked first, so that of two reports at once the second sees what the first has told.
+BILLED = """
+CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM crm_account WHERE id = ANY(ids) ORDER BY id FOR NO KEY UPDATE;
+    WITH dated AS (
+        SELECT bill.id, account_id, amount, currency, status IN ('open', 'paid', 'uncollectible') AS made, period_end,
+               date_trunc('month', COALESCE(GREATEST(period_end - 1, period_start), due_on))::date AS month
+        FROM crm_bill bill WHERE account_id = ANY(ids) AND status <> 'void'
+    ), firsts AS (
+        SELECT DISTINCT ON (account_id) account_id, month, currency FROM dated
+        WHERE amount >= COALESCE((SELECT value::numeric FROM crm_policy WHERE name = 'retention_first_bill'
+                                  AND starts_on <= dated.month ORDER BY starts_on DESC LIMIT 1), 100)
+          AND month IS NOT NULL
+        ORDER BY account_id, month, currency <> 'USD', id
+    ), counted AS (
+        SELECT account.id, firsts.month, firsts.currency,
+               COALESCE(sum(amount) FILTER (
+                   WHERE made AND dated.month = firsts.month AND dated.currency = firsts.currency), 0) AS billed,
+               COALESCE(sum(amount) FILTER (
+                   WHERE made AND dated.month = firsts.month + interval '3 months'
+                     AND dated.currency = firsts.currency), 0) AS kept_billed,
+               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount > 0), FALSE) AS kept,
+               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount = 0), FALSE) AS at_zero,
+               min(period_end) FILTER (WHERE period_end >= (account.entered_at AT TIME ZONE 'UTC')::date - 1) AS renewed_on
+        FROM crm_account account
+        LEFT JOIN dated ON dated.account_id = account.id
+        LEFT JOIN firsts ON firsts.account_id = account.id
+        WHERE account.id = ANY(ids)
+        GROUP BY account.id, firsts.month, firsts.currency
+    )
+    INSERT INTO crm_billed AS kept
+        (account_id, cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on)
+    SELECT id, month, COALESCE(currency, ''), billed, counted.kept_billed, counted.kept, counted.at_zero,
+           counted.renewed_on
+    FROM counted
+    ON CONFLICT (account_id) DO UPDATE
+        SET (cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on) =
+            (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
+             excluded.at_zero, excluded.renewed_on)
+        WHERE (kept.cohort_on, kept.currency, kept.cohort_billed, kept.kept_billed, kept.kept, kept.at_zero,
+               kept.renewed_on)
+              IS DISTINCT FROM
+              (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
+               excluded.at_zero, excluded.renewed_on);
+END $$;
+
+CREATE FUNCTION crm_bill_told() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM crm_billed_keep(ids) FROM (SELECT array_agg(DISTINCT account_id) AS ids FROM told) AS of WHERE ids <> '{}';
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER bill_told_insert AFTER INSERT ON crm_bill REFERENCING NEW TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+CREATE TRIGGER bill_told_update AFTER UPDATE ON crm_bill REFERENCING NEW TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+CREATE TRIGGER bill_told_delete AFTER DELETE ON crm_bill REFERENCING OLD TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+"""
+
+RISK = """
+CREATE FUNCTION crm_account_risk_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO crm_riskchange (account_id, was, became, at, by_id)
+    VALUES (NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.payment_risk ELSE '' END, NEW.payment_risk,
+            COALESCE(NEW.payment_risk_at, now()), NEW.payment_risk_by_id);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER account_risk_insert AFTER INSERT ON crm_account
+    FOR EACH ROW WHEN (NEW.payment_risk <> '') EXECUTE FUNCTION crm_account_risk_changed();
+CREATE TRIGGER account_risk_update AFTER UPDATE OF payment_risk ON crm_account
+    FOR EACH ROW WHEN (OLD.payment_risk IS DISTINCT FROM NEW.payment_risk)
+    EXECUTE FUNCTION crm_account_risk_changed();
+"""
+
 UNDONE = """
+DROP FUNCTION crm_account_risk_changed CASCADE;
+DROP FUNCTION crm_bill_told CASCADE;
+DROP FUNCTION crm_billed_keep CASCADE;
 DROP FUNCTION crm_account_touched CASCADE;
 DROP FUNCTION crm_account_undecided CASCADE;
 DROP FUNCTION crm_account_stage_guard CASCADE;
@@ -141,6 +222,6 @@ class Migration(migrations.Migration):
     dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
 
     operations = [
-        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED, UNDONE),
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED + BILLED + RISK, UNDONE),
         migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

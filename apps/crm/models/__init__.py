@@ -2,13 +2,17 @@ from apps.crm.models.account import Account
 from apps.crm.models.alert import Alert
 from apps.crm.models.bill import Bill
 from apps.crm.models.bulk import Bulk
+from apps.crm.models.billed import Billed
 from apps.crm.models.call import Call, CallHost
+from apps.crm.models.closedmonth import ClosedMonth
 from apps.crm.models.contact import Contact
+from apps.crm.models.entry import Entry, Walked
 from apps.crm.models.erasure import Erasure
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
 from apps.crm.models.notice import Notice
 from apps.crm.models.purchase import Purchase
+from apps.crm.models.riskchange import RiskChange
 from apps.crm.models.scoping import ScopeDecision
 from apps.crm.models.signal import Signal
 from apps.crm.models.survey import Survey
@@ -25,9 +29,12 @@ __all__ = [
     "Alert",
     "Bill",
     "Bulk",
+    "Billed",
     "Call",
     "CallHost",
+    "ClosedMonth",
     "Contact",
+    "Entry",
     "Erasure",
     "Label",
     "Note",
@@ -35,6 +42,7 @@ __all__ = [
     "Policy",
     "Purchase",
     "SavedView",
+    "RiskChange",
     "ScopeDecision",
     "Signal",
     "StageTransition",
@@ -42,4 +50,5 @@ __all__ = [
     "Task",
     "TheirStage",
     "User",
+    "Walked",
 ]

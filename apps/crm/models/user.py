@@ -148,6 +148,12 @@ class User(AbstractUser):
         db_index=False,
         help_text="The view that the daily list opens with.",
     )
+    weekly_on = models.DateField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Their last day whose mail of the week is dealt with.",
+    )
     mention_mail = models.BooleanField(
         "mail about mentions", default=True, help_text="A mail when notes mention this person."
     )
