@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce, Concat, NullIf, Upper
 from django.http import QueryDict
 
 from apps.crm.keyset import Column, Order
+from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
@@ -196,6 +197,7 @@ class AccountFilter(QueryFilter):
     )
     fresh = django_filters.ChoiceFilter(method="new_to_me", label="New", choices=[("1", "not seen yet")])
     write = django_filters.ChoiceFilter(method="to_write_to", label="Write", choices=[("now", "Now")])
+    cell = django_filters.ChoiceFilter(method="counted_in", label="Counted in", choices=[])
 
     def _understood(self, data: QueryDict) -> None:
         self.given = data.copy()
@@ -256,7 +258,11 @@ class AccountFilter(QueryFilter):
         return self.with_(**{chosen.name: others if chosen.name == "stage" else []})
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
-        return {"owner": lambda: self._people_choices(), "label": lambda: self._label_choices()}
+        return {
+            "owner": lambda: self._people_choices(),
+            "label": lambda: self._label_choices(),
+            "cell": lambda: self._cell_choices(),
+        }
 
     @cached_property
     def labels(self) -> list[str]:
@@ -265,6 +271,12 @@ class AccountFilter(QueryFilter):
 
     def _label_choices(self) -> list[tuple[str, str]]:
         return [(name, name) for name in self.labels]
+
+    def _cell_choices(self) -> list[tuple[str, str]]:
+        """The one figure of a report that is asked for, if there is one like that."""
+        found = cell(self.data.get("cell", ""))
+        people = {str(pk): name for pk, name in self.people.items()} if found else {}
+        return [(str(found), found.words(people))] if found else []
 
     def searched(self, accounts: AccountQuerySet, name: str, text: str) -> AccountQuerySet:
         return accounts.matching(text)
@@ -296,21 +308,30 @@ class AccountFilter(QueryFilter):
     def new_to_me(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.fresh_since(self.user.looked_from)
 
+    def counted_in(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        found = cell(value)
+        return accounts.filter(
+            pk__in=found.metric.accounts(found.column.name, found.key, self.numbers) if found else []
+        )
+
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)
 
 
 class DailyFilter(AccountFilter):
-    """The daily list's reading: without a stage or a search, only the open stages.
+    """The daily list's reading: without a stage, a search or a figure of a report, only the open stages.
 
     The list is the day's work, and closed accounts outnumber the open ones many times over within a year. A search
-    looks everywhere, because whoever types a name wants to find it; choosing stages shows just those.
+    looks everywhere, because whoever types a name wants to find it; choosing stages shows just those, and a figure
+    all that it counts.
     """
+
+    anywhere = ("stage", "q", "cell")
 
     def filter_queryset(self, queryset: AccountQuerySet) -> AccountQuerySet:
         given = self.form.cleaned_data
         narrowed = super().filter_queryset(queryset)
-        return narrowed if given.get("stage") or given.get("q") else narrowed.in_open_stages()
+        return narrowed if any(map(given.get, self.anywhere)) else narrowed.in_open_stages()
 
 
 def _renewing(today: date, first: int, last: int) -> Q:

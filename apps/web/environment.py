@@ -52,6 +52,8 @@ PAGES = (
     Page("Alerts", "/alerts/"),
     Page("Calls", "/calls/"),
     Page("Playbooks", "/playbooks/"),
+    Page("Reports", "/reports/"),
+    Page("Revenue", "/revenue/"),
     Page("Import", "/import/"),
 )
 

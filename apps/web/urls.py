@@ -21,6 +21,7 @@ from apps.web.views import (
     marking,
     moves,
     notices,
+    numbers,
     outbox,
     playbooks,
     policy,
@@ -145,6 +146,10 @@ urlpatterns = [
     path("settings/team/<int:pk>/link/", team.link, name="person_link"),
     path("settings/tokens/", tokens.tokens, name="settings_tokens"),
     path("settings/tokens/<int:pk>/revoke/", tokens.revoke, name="token_revoke"),
+    path("reports/", numbers.reports, name="reports"),
+    path("reports/<slug:name>/", numbers.reports, name="report"),
+    path("reports/<slug:name>/csv/", numbers.metric, name="metric"),
+    path("revenue/", numbers.revenue, name="revenue"),
     path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
     *(

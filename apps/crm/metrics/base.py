@@ -62,6 +62,18 @@ class Key:
     kind: Kind = "text"
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def words(self, value: str, people: Mapping[str, str]) -> str:
+        """A value as it is shown. ``people`` are names by id, as text."""
+        if value in self.labels:
+            return self.labels[value]
+        if self.kind == "person":
+            return people.get(value, "Nobody")
+        try:
+            when = date.fromisoformat(value)
+        except ValueError:
+            return value.capitalize() if value.islower() else value
+        return f"{when:%b %Y}" if self.kind == "month" else f"{when.day} {when:%b}"
+
 
 @dataclass(frozen=True)
 class Column:

@@ -23,14 +23,16 @@ def _any(stages: tuple[Stage, ...]) -> str:
     return ", ".join(f"'{stage}'" for stage in stages)
 
 
+_HELD = (Stage.INTRO_CALL_COMPLETED, Stage.SECOND_CALL_COMPLETED)
 _SINCE = f"date_trunc('month', %(today)s::date) - interval '{MONTHS - 1} months'"
 # Each entry at 1, when it was written to, and whether that was in time. The renewal that follows an entry is the end
 # of the first billing period to end on that day or later; where no bill tells it, the account's own. What is kept with
 # the bills is right where it is not before the entry, for it is the first such end of an earlier day.
 CONTACTED = f"""
     SELECT *, CASE WHEN written_on <= entered_on + %(outreach_after_entry_days)s THEN TRUE
-                   WHEN written_on IS NOT NULL OR waiting AND %(today)s::date > entered_on + %(outreach_after_entry_days)s
-                   THEN FALSE END AS in_week,
+                   WHEN written_on IS NOT NULL
+                        OR waiting AND %(today)s::date > entered_on + %(outreach_after_entry_days)s THEN FALSE
+              END AS in_week,
            CASE WHEN renewed_on - %(outreach_before_renewal_days)s < entered_on THEN NULL
                 WHEN written_on <= renewed_on - %(outreach_before_renewal_days)s THEN TRUE
                 WHEN written_on IS NOT NULL
@@ -110,7 +112,8 @@ TIME_IN_STAGE = Metric(
         FROM lately WINDOW way AS (PARTITION BY account_id ORDER BY version)
         UNION ALL
         SELECT account_id, party, at, lead(at) OVER way AS left_at
-        FROM (SELECT *, lag(party) OVER (PARTITION BY account_id ORDER BY version) AS party_before FROM lately) AS parted
+        FROM (SELECT *, lag(party) OVER (PARTITION BY account_id ORDER BY version) AS party_before
+              FROM lately) AS parted
         WHERE party IS DISTINCT FROM party_before
         WINDOW way AS (PARTITION BY account_id ORDER BY version)
     )
@@ -162,7 +165,7 @@ THROUGHPUT = Metric(
         counted(
             "called",
             "Calls held",
-            f"to_stage IN ('{Stage.INTRO_CALL_COMPLETED}', '{Stage.SECOND_CALL_COMPLETED}')",
+            f"to_stage IN ({_any(_HELD)})",
         ),
         counted("in_6a", "6a", f"to_stage = '{Stage.ONBOARDED_NO_ENGAGEMENT}'"),
         counted("in_6b", "6b", f"to_stage = '{Stage.ONBOARDED_ENGAGED}'"),

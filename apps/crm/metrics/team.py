@@ -129,6 +129,11 @@ SURVEY = Metric(
     newest_first=True,
 )
 
+
+def _within(part: float) -> str:
+    return f"percentile_disc({part}) WITHIN GROUP (ORDER BY days) FILTER (WHERE closed)"
+
+
 ALERTS = Metric(
     "alerts",
     "Alerts",
@@ -141,7 +146,8 @@ ALERTS = Metric(
            COALESCE({day("resolved_at")} > %(today)s::date - {DAYS}, FALSE) AS closed,
            {day("resolved_at")} - {day("raised_at")} AS days
     FROM crm_alert
-    WHERE resolved_at IS NULL OR resolved_at >= %(today)s::date - {DAYS + 2} OR raised_at >= %(today)s::date - {DAYS + 2}
+    WHERE resolved_at IS NULL OR resolved_at >= %(today)s::date - {DAYS + 2}
+       OR raised_at >= %(today)s::date - {DAYS + 2}
     """,
     (Key("kind", "Kind", labels={name: kind.label for name, kind in ALERT_KINDS.items()}),),
     (
@@ -151,13 +157,13 @@ ALERTS = Metric(
         Column(
             "median",
             "Median to close",
-            "percentile_disc(0.5) WITHIN GROUP (ORDER BY days) FILTER (WHERE closed)",
+            _within(0.5),
             "days",
         ),
         Column(
             "p90",
             "Nine in ten within",
-            "percentile_disc(0.9) WITHIN GROUP (ORDER BY days) FILTER (WHERE closed)",
+            _within(0.9),
             "days",
         ),
     ),

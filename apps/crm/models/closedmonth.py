@@ -26,7 +26,7 @@ class ClosedMonthQuerySet(models.QuerySet["ClosedMonth"]):
         months: dict[date, list[Any]] = defaultdict(list)
         for row in metric.read(numbers):
             months[row.values[metric.keys[0].name]].append([row.key, figures(metric, row)])
-        closed = [
+        closed: list[Any] = [
             ClosedMonth(
                 metric=metric.name, version=metric.version, month=month, rows=rows, kept_at=numbers.now
             )
