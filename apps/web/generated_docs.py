@@ -183,8 +183,8 @@ def numbers() -> str:
         "",
         "# The numbers",
         "",
-        "What the reports count, as declared in [apps/crm/metrics](../apps/crm/metrics/__init__.py). Each number leads to"
-        " its accounts, has a CSV file, and an address of the API (`/api/v1/metrics/NAME`).",
+        "What the reports count, as declared in [apps/crm/metrics](../apps/crm/metrics/__init__.py). Each number"
+        " leads to its accounts, has a CSV file, and an address of the API (`/api/v1/metrics/NAME`).",
         " [A small data set worked out by hand](metrics.md) shows each of them.",
         "",
         *_table("Name | Called | Definition | From | Version", _metric_rows()),

@@ -189,8 +189,8 @@ def _plot(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str
     if kind == "steps":
         return plots.bars(_summed(metric, drawn, names), [""], metric.label)
     if kind == "bars":
-        return plots.bars(points, names, metric.label, goal=line)
-    return plots.columns(points, names, metric.label, stacked=kind == "stacked")
+        return plots.bars(points, series, metric.label, goal=line)
+    return plots.columns(points, series, metric.label, stacked=kind == "stacked")
 
 
 def _summed(metric: Metric, rows: list[Row], names: list[str]) -> list[plots.Point]:

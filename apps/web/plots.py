@@ -50,6 +50,15 @@ class Label(NamedTuple):
     anchor: str = "middle"
 
 
+class Swatch(NamedTuple):
+    """What a look stands for, beside the marks that have it."""
+
+    x: float
+    y: float
+    look: str
+    words: str
+
+
 class Plot(NamedTuple):
     """What is drawn: ``lines`` join dots, ``rules`` are the axis' thin lines, ``goal`` is a height and its name."""
 
@@ -62,6 +71,7 @@ class Plot(NamedTuple):
     lines: list[str]
     goal: tuple[float, str] | None
     words: str
+    swatches: list[Swatch]
 
 
 def line(
@@ -88,7 +98,7 @@ def line(
         ]
         lines.append(" ".join(f"{x},{y}" for x, y, _ in known))
         for x, y, point in known:
-            words = f"{point.label}: {point.words[place_of]}"
+            words = _said(point, series, place_of)
             marks.append(Mark(x, y, 0, 0, LOOKS[place_of], words, _inside(x), max(y - 10, 12)))
         if known:
             x, y, point = known[-1]
@@ -98,13 +108,12 @@ def line(
             labels.append(
                 Label(x + 10, y + 4, f"{point.words[place_of].split(',')[0]} {title}".strip(), "start")
             )
-    rules = [_height(share * most, most) for share in (0, 0.5, 1)]
-    labels += [
-        Label(LEFT - 8, rule + 4, f"{share * most:.0%}", "end")
-        for rule, share in zip(rules, (0, 0.5, 1), strict=True)
-    ]
+    rules = {part * most: _height(part * most, most) for part in (0, 0.5, 1)}
+    labels += [Label(LEFT - 8, y + 4, f"{value:.0%}", "end") for value, y in rules.items()]
     line_of = (round(_height(goal[0], most), 1), goal[1]) if goal else None
-    return Plot("line", WIDTH, HEIGHT, marks, labels, [*rules.values()], lines, line_of, _spoken(name, marks))
+    return Plot(
+        "line", WIDTH, HEIGHT, marks, labels, [*rules.values()], lines, line_of, _spoken(name, marks), []
+    )
 
 
 def columns(points: Sequence[Point], series: Sequence[str], name: str, *, stacked: bool = False) -> Plot:
@@ -122,7 +131,7 @@ def columns(points: Sequence[Point], series: Sequence[str], name: str, *, stacke
         for place, value in enumerate(point.values):
             top = base - (_height(0, most) - _height(float(value or 0), most))
             x = LEFT + number * step + step * 0.15 + (0 if stacked else place * width)
-            words = f"{point.label}: {point.words[place]}"
+            words = _said(point, series, place)
             marks.append(
                 Mark(
                     round(x, 1),
@@ -136,13 +145,14 @@ def columns(points: Sequence[Point], series: Sequence[str], name: str, *, stacke
                 )
             )
             base = top if stacked else base
+    named = list(zip(LOOKS, series, strict=False))[::-1] if len(series) > 1 else []
+    swatches = [Swatch(WIDTH - RIGHT + 8, TOP + 16 * place, *one) for place, one in enumerate(named)]
     labels = _along([(LEFT + (number + 0.5) * step, point.label) for number, point in enumerate(points)])
-    rules = [_height(part * most, most) for part in (0, 0.5, 1)]
-    labels += [
-        Label(LEFT - 8, rule + 4, _short(part * most), "end")
-        for rule, part in zip(rules, (0, 0.5, 1), strict=True)
-    ]
-    return Plot("columns", WIDTH, HEIGHT, marks, labels, [*rules.values()], [], None, _spoken(name, marks))
+    rules = {part * most: _height(part * most, most) for part in (0, 0.5, 1)}
+    labels += [Label(LEFT - 8, y + 4, _short(value), "end") for value, y in rules.items()]
+    return Plot(
+        "columns", WIDTH, HEIGHT, marks, labels, [*rules.values()], [], None, _spoken(name, marks), swatches
+    )
 
 
 def bars(
@@ -171,15 +181,17 @@ def bars(
                     width,
                     BAR - 2,
                     LOOKS[place],
-                    f"{point.label}: {point.words[place]}",
+                    _said(point, series, place),
                     NAMES + width + 6,
                     top + 11,
                     shown,
                 )
             )
     line_of = (round(NAMES + goal[0] / most * room, 1), goal[1]) if goal else None
+    swatches = [Swatch(NAMES + 150 * place, 4, LOOKS[place], title) for place, title in enumerate(series)]
+    swatches = swatches if len(series) > 1 else []
     height = TOP + len(points) * each + 4
-    return Plot("bars", WIDTH, height, marks, labels, [], [], line_of, _spoken(name, marks))
+    return Plot("bars", WIDTH, height, marks, labels, [], [], line_of, _spoken(name, marks), swatches)
 
 
 def _height(value: float, most: float) -> float:
@@ -190,6 +202,12 @@ def _along(places: list[tuple[float, str]]) -> list[Label]:
     """The words under an axis, as many as fit."""
     every = ceil(len(places) * 52 / (WIDTH - LEFT - RIGHT)) or 1
     return [Label(round(x, 1), HEIGHT - 6, words) for x, words in places[::-1][::every]]
+
+
+def _said(point: Point, series: Sequence[str], place: int) -> str:
+    """A mark in words: "Aug 2026: 92.3%", with its series where there are several."""
+    of = f"{series[place]} " if len(series) > 1 else ""
+    return f"{point.label}: {of}{point.words[place]}"
 
 
 def _inside(x: float) -> float:
