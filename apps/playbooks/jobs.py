@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from apps.crm.enough import after
 from apps.crm.models import ClosedMonth, Entry
-from apps.playbooks import digest
+from apps.playbooks import digest, weekly
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
 
@@ -21,8 +21,10 @@ def tick() -> None:
 
 @shared_task
 def tell() -> None:
-    """Write the team's morning mails, and the mails about mentions, that are due."""
-    digest.tell(now=timezone.now(), enough=after(SECONDS))
+    """Write the team's morning mails, the mails about mentions and those of the week, that are due."""
+    enough = after(SECONDS)
+    digest.tell(now=timezone.now(), enough=enough)
+    weekly.tell(now=timezone.now(), enough=enough)
 
 
 @shared_task

@@ -13,7 +13,8 @@ from apps.crm.cells import cell as as_cell
 from apps.crm.metrics import METRICS, Cell, Metric, Row
 from apps.crm.metrics.base import Column, Derived, Kind
 from apps.crm.models import ClosedMonth, User
-from apps.crm.models.closedmonth import figures, is_closed
+from apps.crm.models.closedmonth import figures
+from apps.crm.months import after
 from apps.crm.policy import Numbers
 from apps.web import plots
 from apps.web.display import amount
@@ -78,6 +79,8 @@ def section(metric: Metric, numbers: Numbers, people: Mapping[str, str]) -> Sect
     rows = metric.read(numbers)
     kept = ClosedMonth.objects.of(metric)
     lines = [_line(metric, row, numbers, people, kept.pop(row.key, None)) for row in rows]
+    totals = metric.total(rows) if metric.totals else []
+    lines += [_line(metric, row, numbers, people, None) for row in totals]
     shown = {row.values[metric.keys[0].name] for row in rows}
     gone = [
         f"{_named(metric, key, people)}: {_figures(metric, then)} when it closed, none now."
@@ -132,7 +135,7 @@ def _shown(metric: Metric, column: Column | Derived, row: Row) -> Shown:
 
 def _is_open(metric: Metric, row: Row, numbers: Numbers) -> bool:
     first = row.values[metric.keys[0].name]
-    return metric.settles is not None and not is_closed(metric, first, numbers)
+    return metric.settles is not None and after(first, metric.settles) > numbers.today
 
 
 def _then(metric: Metric, row: Row, kept: tuple[Any, dict[str, str]] | None, numbers: Numbers) -> str:

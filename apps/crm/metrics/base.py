@@ -24,6 +24,8 @@ Kind = Literal["month", "week", "stage", "person", "text", "count", "money", "sh
 Values = Mapping[str, Any]
 
 MONTHS, WEEKS, DAYS = 12, 12, 90
+# In the place of a key's value: whatever it is.
+ALL = "*"
 
 # The ledger without what was taken back: an undo and the move it undid count for nothing.
 MOVES = """
@@ -64,6 +66,8 @@ class Key:
 
     def words(self, value: str, people: Mapping[str, str]) -> str:
         """A value as it is shown. ``people`` are names by id, as text."""
+        if value == ALL:
+            return "All"
         if value in self.labels:
             return self.labels[value]
         if self.kind == "person":
@@ -145,6 +149,7 @@ class Metric:
     settles: int | None = None
     plot: tuple[str, ...] = ()
     goal: str = ""
+    totals: bool = False
     newest_first: bool = False
 
     @cached_property
@@ -170,12 +175,22 @@ class Metric:
         return written(f"SELECT {keys}, {figures} FROM ({self.rows}) AS found GROUP BY {keys}", numbers)
 
     def accounts(self, column: str, key: tuple[str, ...], numbers: Numbers) -> RawSQL:
-        """The ids of the accounts behind one figure of one row."""
+        """The ids of the accounts behind one figure of one row; ``ALL`` stands for any value of a key."""
         chosen = next(figure for figure in self.figures if figure.name == column)
         sql, values = written(f"SELECT account_id FROM ({self.rows}) AS found WHERE {chosen.where}", numbers)
-        return RawSQL(  # nosec B611
-            sql + "".join(f" AND COALESCE({one.name}::text, '') = %s" for one in self.keys), [*values, *key]
-        )
+        asked = {one.name: value for one, value in zip(self.keys, key, strict=True) if value != ALL}
+        only = "".join(f" AND COALESCE({name}::text, '') = %s" for name in asked)
+        return RawSQL(sql + only, [*values, *asked.values()])  # nosec B611
+
+    def total(self, rows: list[Row]) -> list[Row]:
+        """A row for each value of the first key, over all of the others: the sums of what can be added up."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            sums = found.setdefault(row.key[0], {self.keys[0].name: row.key[0]})
+            for figure in self.figures:
+                sums[figure.name] = sums.get(figure.name, 0) + row.values[figure.name]
+        others = [ALL] * (len(self.keys) - 1)
+        return [Row((first, *others), values) for first, values in found.items()]
 
     def _row(self, values: dict[str, Any], numbers: Numbers) -> Row:
         key = tuple("" if values[one.name] is None else str(values[one.name]) for one in self.keys)

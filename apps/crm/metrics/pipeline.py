@@ -89,8 +89,8 @@ FUNNEL = Metric(
 )
 
 _GROUPS = {
-    "group 3": "3. Engaged, 3a and 3b together",
-    "group 4": "4. Calls, 4a to 4c together",
+    "group 3": "3. Both of 3a and 3b",
+    "group 4": "4. All of 4a to 4c",
 }
 _GROUP = f"""CASE WHEN to_stage IN ('{Stage.ENGAGED_EMAIL}', '{Stage.CALL_BOOKED}') THEN 'group 3'
                   WHEN to_stage IN ({_any(AFTER_INTRO_CALL)}) THEN 'group 4' ELSE '' END"""
@@ -191,14 +191,14 @@ OUTREACH = Metric(
     (Key("entered", "Entered in", "month"),),
     (
         counted("accounts", "Entered"),
-        counted("in_week", "In week one", "in_week"),
+        counted("in_week", "In time", "in_week"),
         counted("late", "Later", "NOT in_week"),
-        share("week_share", "Week one, share", "in_week", "due_week"),
-        counted("due_week", "Of", "in_week IS NOT NULL"),
+        share("week_share", "Week one", "in_week", "due_week"),
+        counted("due_week", "Judged", "in_week IS NOT NULL"),
         counted("in_time", "By T-14", "in_time"),
         counted("not_in_time", "Not by T-14", "NOT in_time"),
-        counted("due_time", "Of", "in_time IS NOT NULL"),
-        share("time_share", "T-14, share", "in_time", "due_time"),
+        counted("due_time", "Judged", "in_time IS NOT NULL"),
+        share("time_share", "T-14", "in_time", "due_time"),
     ),
     settles=2,
     plot=("share", "week_share", "time_share"),

@@ -46,9 +46,10 @@ DUE = Metric(
     "bills, accounts",
     f"""SELECT *, CASE WHEN due_on < %(today)s::date THEN 'overdue'
                        ELSE date_trunc('week', due_on)::date::text END AS week FROM ({_BILLS}) AS bills""",
-    (_CURRENCY, Key("week", "Week of", "week")),
+    (_CURRENCY, Key("week", "Week of", "week", labels={"overdue": "Overdue"})),
     _FIGURES,
     right="export revenue",
+    totals=True,
     plot=("stacked", "without", "at_risk"),
 )
 
@@ -65,6 +66,7 @@ BY_RISK = Metric(
     ),
     (*_FIGURES[:2], _FIGURES[4], _FIGURES[5]),
     right="export revenue",
+    totals=True,
 )
 
 RISK = Metric(

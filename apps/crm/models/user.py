@@ -47,6 +47,7 @@ RIGHTS: dict[str, set[str]] = {
     "export people": _LEADS,
     "import": _LEADS,
     "outbox": _LEADS,
+    "weekly mail": _LEADS,
     "policy": _LEADS,
     "playbooks": _LEADS,
     "shared views": _LEADS,
