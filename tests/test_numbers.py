@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -134,7 +135,7 @@ class Files:
         """Each time an account entered at 1: since when, and the moves until it entered again."""
         for name, moves in self.moves.items():
             starts = [place for place, move in enumerate(moves) if move[1] == S.NEW]
-            for start, end in zip(starts, [*starts[1:], None], strict=True):
+            for start, end in zip(starts, [*starts[1:], None], strict=False):
                 yield name, moves[start][2], moves[start:end], moves[start + 1 : start + 2]
 
     def funnel(self):
@@ -205,7 +206,7 @@ class Files:
         stays = defaultdict(list)
         groups = {S.ENGAGED_EMAIL: "group 3", S.CALL_BOOKED: "group 3", **dict.fromkeys(CALLED, "group 4")}
         for moves in self.moves.values():
-            for (_, stage, at), (_, _, left) in zip(moves, moves[1:], strict=False):
+            for (_, stage, at), (_, _, left) in pairwise(moves):
                 stays[stage].append((at, left))
             begun = None
             for _, to, at in moves:
