@@ -53,6 +53,7 @@ CONTACTED = f"""
         JOIN crm_account account ON account.id = entry.account_id
         LEFT JOIN crm_billed billed ON billed.account_id = entry.account_id
         WHERE entry.at >= {_SINCE} - interval '{MONTHS} months'
+        OFFSET 0
     ) AS entries
 """
 

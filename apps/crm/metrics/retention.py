@@ -13,7 +13,7 @@ from apps.crm.policy import Numbers
 # A cohort is decided once the third month after it is over: at the beginning of the fourth.
 DECIDED_AFTER = 4
 
-_DECIDED = f"cohort_on + interval '{DECIDED_AFTER} months' <= %(today)s::date"
+_DECIDED = f"cohort_on <= date_trunc('month', %(today)s::date) - interval '{DECIDED_AFTER} months'"
 # A bill at 0 of an account that uses credit was paid out of credit.
 _KEPT = "(billed.kept OR billed.at_zero AND COALESCE(account.credit_use, 0) > 0)"
 
@@ -22,7 +22,7 @@ _COHORTS = f"""
            CASE WHEN billed.currency <> 'USD' THEN billed.currency
                 WHEN account.entered_at IS NULL THEN 'others' ELSE 'entered' END AS who,
            {_KEPT} AS kept, {_DECIDED} AS decided, account.stage = '{Stage.CHURNED}' AS churned,
-           cohort_billed, kept_billed
+           cohort_billed, kept_billed, account.stage, account.entered_at, billed.currency
     FROM crm_billed billed JOIN crm_account account ON account.id = billed.account_id
     WHERE cohort_on >= date_trunc('month', %(today)s::date) - interval '{MONTHS + DECIDED_AFTER} months'
 """
@@ -126,15 +126,15 @@ PATHS = Metric(
     f"""
     SELECT cohorts.account_id, kept, path
     FROM ({_COHORTS}) AS cohorts
-    JOIN crm_account account ON account.id = cohorts.account_id
-    LEFT JOIN ({CONTACTED}) AS written ON written.account_id = account.id AND written.at = account.entered_at
+    LEFT JOIN ({CONTACTED}) AS written
+        ON written.account_id = cohorts.account_id AND written.at = cohorts.entered_at
     CROSS JOIN LATERAL (VALUES
-        ('closed ' || CASE WHEN account.stage IN ({", ".join(f"'{stage}'" for stage in _CLOSINGS)})
-                           THEN account.stage ELSE 'open' END),
+        ('closed ' || CASE WHEN stage IN ({", ".join(f"'{stage}'" for stage in _CLOSINGS)})
+                           THEN stage ELSE 'open' END),
         (CASE WHEN in_week THEN 'week yes' WHEN NOT in_week THEN 'week no' END),
         (CASE WHEN in_time THEN 'before yes' WHEN NOT in_time THEN 'before no' END)
     ) AS paths (path)
-    WHERE decided AND who = 'entered' AND path IS NOT NULL
+    WHERE decided AND currency = 'USD' AND entered_at IS NOT NULL AND path IS NOT NULL
     """,
     (Key("path", "Path", labels=_PATHS),),
     (

@@ -14,16 +14,23 @@ _WEIGHT = f"""LEAST(
                               WHEN '{PaymentRisk.HIGH}' THEN %(weight_high_risk)s
                               ELSE %(weight_not_assessed)s END,
     CASE WHEN bill.attempts > 0 THEN %(weight_failed)s ELSE 100 END)"""
-_DUE = "COALESCE(bill.due_on, bill.period_end)"
+_DUE = "COALESCE(due_on, period_end)"
+# Two parts, because each is read from an index of its own.
 _BILLS = f"""
-    SELECT bill.account_id, bill.amount, bill.currency, bill.attempts > 0 AS failed, {_DUE} AS due_on,
+    SELECT bill.account_id, bill.amount, bill.currency, bill.attempts > 0 AS failed, due AS due_on,
            account.payment_risk AS risk,
            account.payment_risk IN ('{PaymentRisk.MEDIUM}', '{PaymentRisk.HIGH}') OR bill.attempts > 0 AS at_risk,
            round(bill.amount * {_WEIGHT} / 100, 2) AS expected
-    FROM crm_bill bill JOIN crm_account account ON account.id = bill.account_id
-    WHERE bill.status IN ('upcoming', 'draft', 'open') AND bill.amount > 0
-      AND ({_DUE} BETWEEN %(today)s::date AND %(today)s::date + {AHEAD_DAYS - 1}
-           OR bill.status = 'open' AND {_DUE} < %(today)s::date)
+    FROM (
+        SELECT account_id, amount, currency, attempts, {_DUE} AS due FROM crm_bill
+        WHERE status IN ('upcoming', 'draft')
+          AND {_DUE} BETWEEN %(today)s::date AND %(today)s::date + {AHEAD_DAYS - 1}
+        UNION ALL
+        SELECT account_id, amount, currency, attempts, {_DUE} FROM crm_bill
+        WHERE status = 'open' AND {_DUE} <= %(today)s::date + {AHEAD_DAYS - 1}
+    ) AS bill
+    JOIN crm_account account ON account.id = bill.account_id
+    WHERE bill.amount > 0
 """
 _CURRENCY = Key("currency", "Currency", labels={"USD": "USD"})
 _FIGURES = (
