@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -177,6 +177,8 @@ def _plot(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str
         drawn = drawn[::-1]
     if not drawn:
         return None
+    if metric.keys[0].kind == "week":
+        drawn = _every_week(metric, drawn)
     columns = {column.name: column for column in metric.columns}
     goal = getattr(numbers, metric.goal) / 100 if metric.goal else None
     line = (goal, f"goal {goal:.0%}") if goal is not None else None
@@ -194,6 +196,17 @@ def _plot(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str
     if kind == "bars":
         return plots.bars(points, series, metric.label, goal=line)
     return plots.columns(points, series, metric.label, stacked=kind == "stacked")
+
+
+def _every_week(metric: Metric, rows: list[Row]) -> list[Row]:
+    """The rows with those weeks between them in which there was nothing to count: an axis of time has no gaps."""
+    name = metric.keys[0].name
+    known = {row.values[name]: row for row in rows}
+    nothing = {figure.name: 0 for figure in metric.figures}
+    weeks = [
+        min(known) + timedelta(weeks=number) for number in range((max(known) - min(known)).days // 7 + 1)
+    ]
+    return [known.get(week) or Row((str(week),), nothing | {name: week}) for week in weeks]
 
 
 def _summed(metric: Metric, rows: list[Row], names: list[str]) -> list[plots.Point]:

@@ -1,4 +1,4 @@
-"""What is only read: the ledger of moves, the decisions, and the policy's past."""
+"""What is only read: the ledger of moves, the decisions, the policy's past, and months that are over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.crm.admin.base import Kept, ReadOnly
-from apps.crm.models import Bulk, Erasure, Policy, ScopeDecision, StageTransition
+from apps.crm.models import Bulk, ClosedMonth, Erasure, Policy, RiskChange, ScopeDecision, StageTransition
 
 
 @admin.register(StageTransition)
@@ -34,6 +34,21 @@ class ErasureAdmin(ReadOnly):
     list_filter = ["kind", "at"]
     list_select_related = ["by"]
     search_fields = ["hash"]
+
+
+@admin.register(RiskChange)
+class RiskChangeAdmin(ReadOnly):
+    list_display = ["account", "was", "became", "at", "by"]
+    list_filter = ["became", "at"]
+    list_select_related = ["account", "by"]
+    search_fields = ["account__external_id"]
+
+
+@admin.register(ClosedMonth)
+class ClosedMonthAdmin(ReadOnly):
+    list_display = ["metric", "month", "version", "kept_at"]
+    list_filter = ["metric", "month"]
+    search_fields = ["metric"]
 
 
 @admin.register(Policy)

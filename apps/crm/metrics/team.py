@@ -64,10 +64,10 @@ LOAD = Metric(
 )
 
 _OUTCOMES = {
-    "taken": "With Sales, somebody took it",
-    "waiting": "With Sales, nobody named yet",
-    "refused": "Disqualified, not taken back yet",
-    "returned": "Taken back to 1",
+    "taken": "Taken by Sales",
+    "waiting": "Nobody named yet",
+    "refused": "Disqualified",
+    "returned": "Taken back",
     "churned": "Churned",
     "other": "Elsewhere",
 }
