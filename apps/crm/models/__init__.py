@@ -1,8 +1,8 @@
 from apps.crm.models.account import Account
 from apps.crm.models.alert import Alert
 from apps.crm.models.bill import Bill
-from apps.crm.models.bulk import Bulk
 from apps.crm.models.billed import Billed
+from apps.crm.models.bulk import Bulk
 from apps.crm.models.call import Call, CallHost
 from apps.crm.models.closedmonth import ClosedMonth
 from apps.crm.models.contact import Contact
@@ -28,8 +28,8 @@ __all__ = [
     "AccountLabel",
     "Alert",
     "Bill",
-    "Bulk",
     "Billed",
+    "Bulk",
     "Call",
     "CallHost",
     "ClosedMonth",
@@ -41,8 +41,8 @@ __all__ = [
     "Notice",
     "Policy",
     "Purchase",
-    "SavedView",
     "RiskChange",
+    "SavedView",
     "ScopeDecision",
     "Signal",
     "StageTransition",
