@@ -20,6 +20,12 @@ app.conf.beat_schedule = {
     "heartbeat": {"task": "config.celery.heartbeat", "schedule": 15.0, "options": {"expires": 14}},
     "playbooks-tick": {"task": "apps.playbooks.jobs.tick", "schedule": 60.0, "options": {"expires": 55}},
     "tell-the-team": {"task": "apps.playbooks.jobs.tell", "schedule": 60.0, "options": {"expires": 55}},
+    "reports": {"task": "apps.playbooks.jobs.count", "schedule": 60.0, "options": {"expires": 55}},
+    "close-months": {
+        "task": "apps.playbooks.jobs.close_months",
+        "schedule": 3600.0,
+        "options": {"expires": 3000},
+    },
     "events": {"task": "apps.intake.jobs.drain", "schedule": 3.0, "options": {"expires": 3}},
     "old-bodies": {
         "task": "apps.intake.jobs.forget_bodies",

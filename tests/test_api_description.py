@@ -33,6 +33,8 @@ def test_the_description_is_complete_and_says_each_answer(api):
         ("PUT", "/bills"),
         ("GET", "/alerts"),
         ("POST", "/alerts/{id}/resolve"),
+        ("GET", "/metrics"),
+        ("GET", "/metrics/{name}"),
     }
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for operation in operations.values():

@@ -318,7 +318,7 @@ def test_everything_about_an_account_is_in_its_json():
     tables = {relation.get_accessor_name() for relation in Account._meta.related_objects}
     assert set(found) >= tables - {"accountlabel_set"}
     empty = {name for name in tables & set(found) if not found[name]}
-    assert empty <= {"decisions", "signals", "their_stage"}
+    assert empty <= {"decisions", "entries", "risks", "signals", "their_stage", "walked"}
     assert "else@other.example" not in answer.text
     assert found["tasks"][0]["assignee"] == found["call_hosts"][0]["host"]
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce, Concat, NullIf, Upper
 from django.http import QueryDict
 
 from apps.crm.keyset import Column, Order
+from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
@@ -200,6 +201,7 @@ class AccountFilter(QueryFilter):
         method="replied", label="Reply", choices=[("waiting", "waiting for us")]
     )
     snoozed = django_filters.ChoiceFilter(method="put_off", label="Snoozed", choices=[("1", "yes")])
+    cell = django_filters.ChoiceFilter(method="counted_in", label="Counted in", choices=[])
 
     def _understood(self, data: QueryDict) -> None:
         self.given = data.copy()
@@ -260,7 +262,11 @@ class AccountFilter(QueryFilter):
         return self.with_(**{chosen.name: others if chosen.name == "stage" else []})
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
-        return {"owner": lambda: self._people_choices(), "label": lambda: self._label_choices()}
+        return {
+            "owner": lambda: self._people_choices(),
+            "label": lambda: self._label_choices(),
+            "cell": lambda: self._cell_choices(),
+        }
 
     @cached_property
     def labels(self) -> list[str]:
@@ -269,6 +275,12 @@ class AccountFilter(QueryFilter):
 
     def _label_choices(self) -> list[tuple[str, str]]:
         return [(name, name) for name in self.labels]
+
+    def _cell_choices(self) -> list[tuple[str, str]]:
+        """The one figure of a report that is asked for, if there is one like that."""
+        found = cell(self.data.get("cell", ""))
+        people = {str(pk): name for pk, name in self.people.items()} if found else {}
+        return [(str(found), found.words(people))] if found else []
 
     def searched(self, accounts: AccountQuerySet, name: str, text: str) -> AccountQuerySet:
         return accounts.matching(text)
@@ -300,6 +312,12 @@ class AccountFilter(QueryFilter):
     def new_to_me(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.fresh_since(self.user.looked_from)
 
+    def counted_in(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        found = cell(value)
+        return accounts.filter(
+            pk__in=found.metric.accounts(found.column.name, found.key, self.numbers) if found else []
+        )
+
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)
 
@@ -311,16 +329,19 @@ class AccountFilter(QueryFilter):
 
 
 class DailyFilter(AccountFilter):
-    """The daily list's reading: without a stage or a search, only the open stages; what is snoozed, if asked for.
+    """The daily list's reading: without a stage, a search or a report's figure, only open stages; snoozed if asked for.
 
     The list is the day's work, and closed accounts outnumber the open ones many times over within a year. A search
-    looks everywhere, because whoever types a name wants to find it; choosing stages shows just those.
+    looks everywhere, because whoever types a name wants to find it; choosing stages shows just those, and a figure
+    all that it counts.
     """
+
+    counted = ("q", "cell")
 
     def filter_queryset(self, queryset: AccountQuerySet) -> AccountQuerySet:
         given = self.form.cleaned_data
         narrowed = super().filter_queryset(queryset)
-        if given.get("q"):
+        if any(map(given.get, self.counted)):
             return narrowed
         if not given.get("snoozed"):
             narrowed = narrowed.awake(self.numbers.today)

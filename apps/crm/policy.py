@@ -37,7 +37,7 @@ class Number:
 
 
 # More than this of a unit is a slip of the hand, and days past the calendar's end would fail every page.
-MOST = {"days": 3650, "minutes": 7 * 24 * 60, "o’clock": 23, "of 10": 10}
+MOST = {"days": 3650, "minutes": 7 * 24 * 60, "o’clock": 23, "of 10": 10, "percent": 100}
 MOST_OF_ANY = 10_000_000
 
 NUMBERS: dict[str, Number] = {
@@ -139,6 +139,27 @@ NUMBERS: dict[str, Number] = {
         7, "week", "The final outreach is planned from this week of the onboarding …", handbook=True
     ),
     "track_final_to": Number(8, "week", "… to the end of this one.", handbook=True),
+    "retention_first_bill": Number(
+        100,
+        "dollars",
+        "A cohort is the accounts whose first bill of this or more is of its month.",
+        handbook=True,
+    ),
+    "retention_goal": Number(90, "percent", "So many of a cohort are to stay three months.", handbook=True),
+    "few_accounts": Number(20, "accounts", "A share of fewer accounts than this is shown with a warning."),
+    "month_settles_days": Number(
+        3, "days", "A month that is over is kept as it stands so long after its end, when its bills are in."
+    ),
+    "weight_not_assessed": Number(
+        95, "percent", "So much of a bill to come is expected where payment risk is not assessed …"
+    ),
+    "weight_low_risk": Number(98, "percent", "… where it is low …"),
+    "weight_medium_risk": Number(70, "percent", "… where it is medium …"),
+    "weight_high_risk": Number(30, "percent", "… where it is high …"),
+    "weight_failed": Number(50, "percent", "… and at most so much once an attempt to collect it failed."),
+    "weekly_hour": Number(
+        8, "o’clock", "Leads get the week’s numbers on Monday at this hour of their own day."
+    ),
     "undo_minutes": Number(10, "minutes", "A person's own move can be undone this long."),
     "undo_automatic_days": Number(7, "days", "A playbook's or an event's move can be undone this long."),
 }
@@ -196,6 +217,16 @@ class Numbers:
     track_homework_to: int
     track_final_from: int
     track_final_to: int
+    retention_first_bill: int
+    retention_goal: int
+    few_accounts: int
+    month_settles_days: int
+    weight_not_assessed: int
+    weight_low_risk: int
+    weight_medium_risk: int
+    weight_high_risk: int
+    weight_failed: int
+    weekly_hour: int
     undo_minutes: int
     undo_automatic_days: int
 
@@ -262,7 +293,7 @@ class Policy(models.Model):
             raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
         if self.name == "time_zone" and self.value not in available_timezones():
             raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
-        if self.name == "digest_hour" and int(self.value) > number.most:
+        if self.name in ("digest_hour", "weekly_hour") and int(self.value) > number.most:
             raise ValidationError({"value": "An hour of the day is 0 to 23."})
         if isinstance(number.default, int) and int(self.value) > number.most:
             raise ValidationError(

@@ -4,7 +4,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.crm.enough import after
-from apps.playbooks import digest
+from apps.crm.models import ClosedMonth, Entry
+from apps.playbooks import digest, weekly
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
 
@@ -20,5 +21,20 @@ def tick() -> None:
 
 @shared_task
 def tell() -> None:
-    """Write the team's morning mails, and the mails about mentions, that are due."""
-    digest.tell(now=timezone.now(), enough=after(SECONDS))
+    """Write the team's morning mails, the mails about mentions and those of the week, that are due."""
+    enough = after(SECONDS)
+    digest.tell(now=timezone.now(), enough=enough)
+    weekly.tell(now=timezone.now(), enough=enough)
+
+
+@shared_task
+def count() -> None:
+    """Read new moves for the reports."""
+    Entry.objects.bring_up_to_date(enough=after(SECONDS))
+
+
+@shared_task
+def close_months() -> None:
+    """Keep each month that has closed as it is now."""
+    Entry.objects.bring_up_to_date(enough=after(SECONDS))
+    ClosedMonth.objects.close(now=timezone.now())

@@ -53,6 +53,8 @@ PAGES = (
     Page("Alerts", "/alerts/"),
     Page("Calls", "/calls/"),
     Page("Playbooks", "/playbooks/"),
+    Page("Reports", "/reports/"),
+    Page("Revenue", "/revenue/"),
 )
 # The pages of the menu beside them.
 MORE = (

@@ -201,7 +201,7 @@ class Export:
         # The cursor is held beyond its own statement: no transaction stands open while a slow reader reads.
         rows = ([column.of(row) for column in columns] for row in found.iterator(chunk_size=AT_ONCE))
         yield BOM
-        yield from _written([column.header for column in columns], rows)
+        yield from written([column.header for column in columns], rows)
 
     def _asked(self, query: QueryDict, numbers: Numbers, user: User) -> QueryFilter:
         if issubclass(self.filtered, TaskFilter):
@@ -441,7 +441,7 @@ EXPORTS: dict[str, Export] = {
 }
 
 
-def _written(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+def written(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
     """CSV in pieces of some hundred lines: one piece a line would cost more than the line."""
     piece = _Piece()
     writer = csv.writer(piece)

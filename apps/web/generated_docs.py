@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from django.conf import settings
 
+from apps.crm.metrics import METRICS
 from apps.crm.models.user import ROLES, ROLES_SAID
 from apps.crm.pipeline import CLOSED, MOVES, STAGES, TOO_LONG_AFTER, Move, Stage
 from apps.crm.policy import NUMBERS
@@ -199,7 +200,29 @@ def roles() -> str:
     return "\n".join(lines) + "\n"
 
 
+def numbers() -> str:
+    """docs/numbers.md: what the team is run by."""
+    lines = [
+        HEAD,
+        "",
+        "# The numbers",
+        "",
+        "What the reports count, as declared in [apps/crm/metrics](../apps/crm/metrics/__init__.py). Each number"
+        " leads to its accounts, has a CSV file, and an address of the API (`/api/v1/metrics/NAME`).",
+        " [A small data set worked out by hand](metrics.md) shows each of them.",
+        "",
+        *_table("Name | Called | Definition | From | Version", _metric_rows()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _metric_rows() -> Iterable[tuple[str, ...]]:
+    for metric in METRICS.values():
+        yield f"`{metric.name}`", metric.label, metric.says, metric.source, f"{metric.version}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/numbers.md": numbers,
     "docs/pipeline.md": pipeline,
     "docs/playbooks.md": playbooks,
     "docs/policy.md": policy,

@@ -26,6 +26,7 @@ from apps.web.views import (
     marking,
     moves,
     notices,
+    numbers,
     outbox,
     panels,
     playbooks,
@@ -178,6 +179,10 @@ urlpatterns = [
     path("settings/links/<int:pk>/remove/", links_out.remove, name="link_remove"),
     path("feedback/", feedback.feedback, name="feedback"),
     path("feedback/<int:pk>/slack/", feedback.tell, name="feedback_tell"),
+    path("reports/", numbers.reports, name="reports"),
+    path("reports/<slug:name>/", numbers.reports, name="report"),
+    path("reports/<slug:name>/csv/", numbers.metric, name="metric"),
+    path("revenue/", numbers.revenue, name="revenue"),
     path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
     *(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
+from apps.crm.metrics import METRICS
+
 DEFAULT_SIZES = (10_000, 100_000)
 
 
@@ -52,6 +54,7 @@ GOALS: dict[str, tuple[Limit, ...]] = {
     "accounts by the API": (MEMORY,),
     "webhook accepted": (Limit("ratio", 3, "× p95"),),
     "webhook applied": (Limit("p50_ms", 2, " ms"),),
+    **{f"report: {name}": (Limit("p50_ms", 500, " ms"),) for name in METRICS},
     # Each size beside the one before it.
     "list, first page: grown": (Limit("ratio", 1.15),),
     "board: grown": (Limit("ratio", 1.15),),

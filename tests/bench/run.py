@@ -27,7 +27,7 @@ from apps.crm.filters import SORTS
 from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import STAGES, Stage
-from tests.bench import HOST, doors
+from tests.bench import HOST, doors, reports
 from tests.bench.busy import busy_tick, place
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
@@ -311,6 +311,15 @@ def busy(databases: Databases, size: int, sessions: list[str]) -> Iterator[Resul
             yield from busy_tick(ours, sessions[0], size, partial(job, "tick", size, address), ok)
 
 
+def report(databases: Databases, size: int) -> Iterator[Result]:
+    with databases.copy("seed", "reports"):
+        databases.use("reports")
+        reports.fill()
+        yield from reports.measure(size)
+        print(f"How the reports are read at {size:,} accounts:", *reports.plans(), sep="\n")
+        connection.close()
+
+
 # By what `BENCH_ONLY` names them.
 PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
     "pages": behind_the_server,
@@ -320,6 +329,7 @@ PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
     "import": lambda databases, size, _: imports(databases, size),
     "api": lambda databases, size, _: doors.by_the_api(databases, size, min(size, MOST_IMPORTED)),
     "webhooks": lambda databases, size, _: doors.webhooks(databases, size),
+    "reports": lambda databases, size, _: report(databases, size),
 }
 
 

@@ -1,4 +1,4 @@
-"""What is only read: the ledgers, the decisions, and the policy's past; and the few settings beside it."""
+"""What is only read: the ledgers, the decisions, the policy's past, months that are over; and a few settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from apps.crm.admin.base import Kept, ReadOnly, Records
 from apps.crm.models import (
     Bulk,
+    ClosedMonth,
     Credit,
     Erasure,
     OutLink,
@@ -67,6 +68,13 @@ class ErasureAdmin(ReadOnly):
     list_filter = ["kind", "at"]
     list_select_related = ["by"]
     search_fields = ["hash"]
+
+
+@admin.register(ClosedMonth)
+class ClosedMonthAdmin(ReadOnly):
+    list_display = ["metric", "month", "version", "kept_at"]
+    list_filter = ["metric", "month"]
+    search_fields = ["metric"]
 
 
 @admin.register(Policy)

@@ -114,15 +114,137 @@ CREATE TRIGGER account_touched_update BEFORE UPDATE ON crm_account
     FOR EACH ROW WHEN (
         (OLD.version, OLD.name, OLD.plan, OLD.forecast, OLD.next_renewal_on, OLD.contract_renewal_on, OLD.owner_id,
          OLD.users_count, OLD.payment_risk, OLD.last_outreach_at, OLD.last_reply_at, OLD.extended_until,
-         OLD.notes_count, OLD.next_task_on, OLD.open_alerts, OLD.sales_contact_kind, OLD.changed_at)
+         OLD.notes_count, OLD.next_task_on, OLD.open_alerts, OLD.sales_contact_kind, OLD.changed_at,
+         OLD.claimed_by_id, OLD.claimed_at, OLD.snoozed_until)
         IS DISTINCT FROM
         (NEW.version, NEW.name, NEW.plan, NEW.forecast, NEW.next_renewal_on, NEW.contract_renewal_on, NEW.owner_id,
          NEW.users_count, NEW.payment_risk, NEW.last_outreach_at, NEW.last_reply_at, NEW.extended_until,
-         NEW.notes_count, NEW.next_task_on, NEW.open_alerts, NEW.sales_contact_kind, NEW.changed_at)
+         NEW.notes_count, NEW.next_task_on, NEW.open_alerts, NEW.sales_contact_kind, NEW.changed_at,
+         NEW.claimed_by_id, NEW.claimed_at, NEW.snoozed_until)
     ) EXECUTE FUNCTION crm_account_touched();
 """
 
+# What the bills of an account come to for the numbers the team is run by. The accounts are locked first, so that of two reports at once the second sees what the first has told.
+BILLED = """
+CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM crm_account WHERE id = ANY(ids) ORDER BY id FOR NO KEY UPDATE;
+    WITH dated AS (
+        SELECT bill.id, account_id, amount, currency, status IN ('open', 'paid', 'uncollectible') AS made, period_end,
+               date_trunc('month', COALESCE(GREATEST(period_end - 1, period_start), due_on))::date AS month
+        FROM crm_bill bill WHERE account_id = ANY(ids) AND status <> 'void'
+    ), firsts AS (
+        SELECT DISTINCT ON (account_id) account_id, month, currency FROM dated
+        WHERE amount >= COALESCE((SELECT value::numeric FROM crm_policy WHERE name = 'retention_first_bill'
+                                  AND starts_on <= dated.month ORDER BY starts_on DESC LIMIT 1), 100)
+          AND month IS NOT NULL
+        ORDER BY account_id, month, currency <> 'USD', id
+    ), counted AS (
+        SELECT account.id, firsts.month, firsts.currency,
+               COALESCE(sum(amount) FILTER (
+                   WHERE made AND dated.month = firsts.month AND dated.currency = firsts.currency), 0) AS billed,
+               COALESCE(sum(amount) FILTER (
+                   WHERE made AND dated.month = firsts.month + interval '3 months'
+                     AND dated.currency = firsts.currency), 0) AS kept_billed,
+               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount > 0), FALSE) AS kept,
+               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount = 0), FALSE) AS at_zero,
+               min(period_end) FILTER (WHERE period_end >= (account.entered_at AT TIME ZONE 'UTC')::date - 1) AS renewed_on
+        FROM crm_account account
+        LEFT JOIN dated ON dated.account_id = account.id
+        LEFT JOIN firsts ON firsts.account_id = account.id
+        WHERE account.id = ANY(ids)
+        GROUP BY account.id, firsts.month, firsts.currency
+    )
+    INSERT INTO crm_billed AS kept
+        (account_id, cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on)
+    SELECT id, month, COALESCE(currency, ''), billed, counted.kept_billed, counted.kept, counted.at_zero,
+           counted.renewed_on
+    FROM counted
+    ON CONFLICT (account_id) DO UPDATE
+        SET (cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on) =
+            (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
+             excluded.at_zero, excluded.renewed_on)
+        WHERE (kept.cohort_on, kept.currency, kept.cohort_billed, kept.kept_billed, kept.kept, kept.at_zero,
+               kept.renewed_on)
+              IS DISTINCT FROM
+              (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
+               excluded.at_zero, excluded.renewed_on);
+END $$;
+
+CREATE FUNCTION crm_bill_told() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM crm_billed_keep(ids) FROM (SELECT array_agg(DISTINCT account_id) AS ids FROM told) AS of WHERE ids <> '{}';
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER bill_told_insert AFTER INSERT ON crm_bill REFERENCING NEW TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+CREATE TRIGGER bill_told_update AFTER UPDATE ON crm_bill REFERENCING NEW TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+CREATE TRIGGER bill_told_delete AFTER DELETE ON crm_bill REFERENCING OLD TABLE AS told
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_bill_told();
+"""
+
+# What was given to customers only grows, as the ledger of moves does. A correction is the exact opposite of an entry
+# of the same account that gives.
+CREDITS = """
+CREATE FUNCTION crm_credit_immutable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM crm_account WHERE id = OLD.account_id) THEN
+            RETURN OLD;
+        END IF;
+    ELSIF NEW.why = '' AND to_jsonb(NEW) - 'why' = to_jsonb(OLD) - 'why' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'What was given to account % is never changed: correct it by another entry.', OLD.account_id
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+CREATE TRIGGER credit_immutable BEFORE UPDATE OR DELETE ON crm_credit
+    FOR EACH ROW EXECUTE FUNCTION crm_credit_immutable();
+
+CREATE FUNCTION crm_credit_corrects() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM crm_credit given
+        WHERE given.id = NEW.corrects_id AND given.corrects_id IS NULL
+          AND (given.account_id, given.kind, given.amount, given.currency)
+              = (NEW.account_id, NEW.kind, -NEW.amount, NEW.currency)
+    ) THEN
+        RAISE EXCEPTION 'A correction is the exact opposite of an entry of its account.'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER credit_corrects BEFORE INSERT ON crm_credit
+    FOR EACH ROW WHEN (NEW.corrects_id IS NOT NULL) EXECUTE FUNCTION crm_credit_corrects();
+"""
+
+# Every assessment of the payment risk is kept, whoever writes it: a person, a file, the admin.
+RISKS = """
+CREATE FUNCTION crm_account_risk_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO crm_riskassessment (account_id, risk, reason, by_id, at)
+    VALUES (NEW.id, NEW.payment_risk, NEW.payment_risk_reason, NEW.payment_risk_by_id,
+            COALESCE(NEW.payment_risk_at, now()));
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER account_risk_kept_insert AFTER INSERT ON crm_account
+    FOR EACH ROW WHEN (NEW.payment_risk <> '') EXECUTE FUNCTION crm_account_risk_kept();
+CREATE TRIGGER account_risk_kept_update AFTER UPDATE OF payment_risk, payment_risk_at ON crm_account
+    FOR EACH ROW WHEN ((OLD.payment_risk, OLD.payment_risk_at) IS DISTINCT FROM (NEW.payment_risk, NEW.payment_risk_at))
+    EXECUTE FUNCTION crm_account_risk_kept();
+"""
+
 UNDONE = """
+DROP FUNCTION crm_account_risk_kept CASCADE;
+DROP FUNCTION crm_credit_corrects CASCADE;
+DROP FUNCTION crm_credit_immutable CASCADE;
+DROP FUNCTION crm_bill_told CASCADE;
+DROP FUNCTION crm_billed_keep CASCADE;
 DROP FUNCTION crm_account_touched CASCADE;
 DROP FUNCTION crm_account_undecided CASCADE;
 DROP FUNCTION crm_account_stage_guard CASCADE;
@@ -141,6 +263,6 @@ class Migration(migrations.Migration):
     dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
 
     operations = [
-        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED, UNDONE),
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED + BILLED + CREDITS + RISKS, UNDONE),
         migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

@@ -2,10 +2,13 @@ from apps.crm.models.account import Account
 from apps.crm.models.alert import Alert
 from apps.crm.models.audit import AuditPoint
 from apps.crm.models.bill import Bill
+from apps.crm.models.billed import Billed
 from apps.crm.models.bulk import Bulk
 from apps.crm.models.call import Call, CallHost
+from apps.crm.models.closedmonth import ClosedMonth
 from apps.crm.models.contact import Contact
 from apps.crm.models.credit import Credit
+from apps.crm.models.entry import Entry, Walked
 from apps.crm.models.erasure import Erasure
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.note import Note
@@ -31,11 +34,14 @@ __all__ = [
     "Alert",
     "AuditPoint",
     "Bill",
+    "Billed",
     "Bulk",
     "Call",
     "CallHost",
+    "ClosedMonth",
     "Contact",
     "Credit",
+    "Entry",
     "Erasure",
     "Label",
     "Note",
@@ -54,4 +60,5 @@ __all__ = [
     "Template",
     "TheirStage",
     "User",
+    "Walked",
 ]

@@ -141,6 +141,7 @@ class Bill(models.Model):
                 name="bill_ahead",
                 condition=Q(status__in=["upcoming", "draft"]),
             ),
+            models.Index(Coalesce("due_on", "period_end"), name="bill_unpaid", condition=Q(status="open")),
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
             models.Index(fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)),
             models.Index(fields=["period_end"], name="bill_of_nothing", condition=Q(amount=0)),

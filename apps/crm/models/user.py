@@ -48,6 +48,7 @@ RIGHTS: dict[str, set[str]] = {
     "export people": _LEADS,
     "import": _LEADS,
     "outbox": _LEADS,
+    "weekly mail": _LEADS,
     "policy": _LEADS,
     "playbooks": _LEADS,
     "shared views": _LEADS,
@@ -148,6 +149,12 @@ class User(AbstractUser):
         related_name="+",
         db_index=False,
         help_text="The view that the daily list opens with.",
+    )
+    weekly_on = models.DateField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Their last day whose mail of the week is dealt with.",
     )
     mention_mail = models.BooleanField(
         "mail about mentions", default=True, help_text="A mail when notes mention this person."

@@ -33,7 +33,7 @@ def export(request: SignedIn, name: str) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         table.lines(request.GET, numbers=numbers, user=request.user),
         content_type="text/csv; charset=utf-8",
-        headers=_as_file(f"onramp-{name}-{numbers.today}.csv"),
+        headers=as_file(f"onramp-{name}-{numbers.today}.csv"),
     )
 
 
@@ -43,8 +43,8 @@ def account(request: SignedIn, pk: int) -> JsonResponse:
     """Everything we hold about one account."""
     found = get_object_or_404(Account, pk=pk)
     name = f"onramp-account-{pk}-{Policy.at(timezone.now()).today}.json"
-    return JsonResponse(everything(found), json_dumps_params={"indent": 1}, headers=_as_file(name))
+    return JsonResponse(everything(found), json_dumps_params={"indent": 1}, headers=as_file(name))
 
 
-def _as_file(name: str) -> dict[str, str]:
+def as_file(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,0 +1,251 @@
+"""The data set of docs/metrics.md: every number that is worked out there is what the page shows."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.test import Client
+
+from apps.crm.metrics import METRICS
+from apps.crm.models import Account, Alert, Bill, Entry, StageTransition, Survey
+from apps.crm.pipeline import Stage
+from apps.outbox.models import Message
+from apps.playbooks import weekly
+from tests.factories import NOW, account, call, in_days, user
+
+pytestmark = pytest.mark.django_db
+
+S = Stage
+ADDRESSES = {
+    "retention": "/reports/",
+    "pipeline": "/reports/pipeline/",
+    "team": "/reports/team/",
+    "revenue": "/revenue/",
+}
+STORIES = {
+    "Acme": [
+        *(("7-02", S.NEW), ("7-04", S.INITIATED), ("7-06", S.ENGAGED_EMAIL), ("7-08", S.CALL_BOOKED)),
+        *(
+            ("7-10", S.INTRO_CALL_COMPLETED),
+            ("7-20", S.AWAITING_FINAL_OUTREACH),
+            ("7-25", S.ONBOARDED_ENGAGED),
+        ),
+    ],
+    "Birch": [
+        *(("7-03", S.NEW), ("7-13", S.INITIATED), ("7-22", S.AWAITING_FINAL_OUTREACH)),
+        ("8-01", S.ONBOARDED_NO_ENGAGEMENT),
+    ],
+    "Cedar": [
+        *(("7-05", S.NEW), ("7-08", S.INITIATED), ("7-20", S.AWAITING_FINAL_OUTREACH)),
+        ("7-26", S.ONBOARDED_NO_ENGAGEMENT),
+    ],
+    "Delta": [],
+    "Elm": [("7-10", S.NEW), ("7-12", S.SALES_HANDOFF)],
+    "Fir": [("8-20", S.NEW), ("8-24", S.INITIATED)],
+    "Gale": [("8-22", S.NEW), ("8-25", S.INITIATED), ("9-30", S.CHURNED)],
+    "Hazel": [("11-16", S.NEW)],
+    "Ivy": [("11-09", S.NEW), ("11-12", S.INITIATED)],
+}
+# Account, months of the first to the last day of the period, amount, status and failed attempts.
+BILLS = [
+    *(("Acme", "7-01", 200), ("Acme", "8-01", 250), ("Acme", "9-01", 250), ("Acme", "10-01", 300)),
+    *(("Birch", "7-01", 150), ("Birch", "8-01", 0), ("Birch", "10-01", 100)),
+    *(
+        ("Cedar", "7-01", 120),
+        ("Cedar", "8-01", 120),
+        ("Cedar", "9-01", 120),
+        ("Cedar", "10-01", 120, "void"),
+    ),
+    *(("Delta", "7-01", 500), ("Delta", "10-01", 500), ("Elm", "7-01", 300), ("Elm", "10-01", 330)),
+    *(("Fir", "7-15", 400), ("Fir", "8-15", 400), ("Fir", "9-15", 400, "open", 2), ("Fir", "10-15", 0)),
+    *(("Gale", "8-01", 100), ("Acme", "11-01", 310, "upcoming"), ("Hazel", "11-01", 99, "upcoming")),
+    *(("Elm", "11-01", 330, "upcoming"), ("Fir", "11-15", 380, "upcoming")),
+]
+
+
+def moment(day):
+    month, number = day.split("-")
+    return datetime(2026, int(month), int(number), 12, tzinfo=UTC)
+
+
+def next_month(day):
+    return date(day.year + day.month // 12, day.month % 12 + 1, day.day)
+
+
+def bill(of, begins, amount, status="paid", attempts=0):
+    starts = moment(begins).date()
+    ends = next_month(starts)
+    return Bill.objects.create(
+        account=of,
+        external_id=f"in_{of.name}-{begins}",
+        period_start=starts,
+        period_end=ends,
+        due_on=ends,
+        amount=amount,
+        currency="EUR" if of.name == "Elm" else "USD",
+        status=status,
+        attempts=attempts,
+        reported_at=NOW,
+    )
+
+
+@pytest.fixture
+def told():
+    sanna = user("specialist", first_name="Sanna", last_name="Koski")
+    made = {}
+    for name, moves in STORIES.items():
+        made[name] = one = account(name=name, external_id=name, next_renewal_on=date(2026, 12, 1))
+        for day, stage in moves:
+            one.move(stage, by=sanna, now=moment(day), cause="list", reason="Because.")
+    for of, *facts in BILLS:
+        bill(made[of], *facts)
+    Account.objects.filter(name__in=["Fir", "Hazel", "Ivy"]).update(owner=sanna)
+    Account.objects.filter(name="Ivy").update(next_renewal_on=date(2026, 12, 5))
+    Account.objects.filter(name="Fir").update(credit_use=50)
+    for name, risk, day in (("Acme", "low", "9-03"), ("Fir", "medium", "11-03")):
+        made[name].edit(
+            now=moment(day), payment_risk=risk, payment_risk_at=moment(day), payment_risk_by=sanna
+        )
+    fir = made["Fir"]
+    mistaken = fir.move(S.ENGAGED_EMAIL, by=sanna, now=moment("8-25"), cause="list")
+    fir.undo(transition_id=mistaken.pk, by=sanna, now=moment("8-25") + timedelta(minutes=1))
+    made["Hazel"].add_task("Write", in_days(2), by=sanna, now=NOW, assignee=sanna)
+    call(made["Ivy"], "", starts_at=moment("11-18"), status="held").add_host(sanna)
+    closing = StageTransition.objects.get(to_stage=S.ONBOARDED_ENGAGED)
+    asked = moment("7-27")
+    Survey.objects.create(
+        account=made["Acme"],
+        closing=closing,
+        asked_at=asked,
+        score=9,
+        answered_at=asked,
+        changed_at=asked,
+        answers=1,
+    )
+    Alert.objects.create(
+        account=fir, kind="failed-payment", subject="b", raised_at=moment("10-16"), assignee=sanna
+    )
+    Alert.objects.create(
+        account=made["Ivy"], kind="missed-outreach", raised_at=moment("11-10"), resolved_at=moment("11-12")
+    )
+    Entry.objects.bring_up_to_date()
+    return made
+
+
+class Tables(HTMLParser):
+    """The tables of a page by the heading above them: rows of words, and the links in them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self.links, self._cell, self._head = {}, {}, None, None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "h2" and attrs.get("id") in METRICS:
+            self._name = attrs["id"]
+        elif tag == "table":
+            self.found[self._name] = []
+        elif tag == "tr" and self.found:
+            self.found[self._name].append([])
+        elif tag in ("td", "th") and self.found:
+            self._cell = []
+        elif tag == "a" and self._cell is not None:
+            row = len(self.found[self._name]) - 1
+            self.links[self._name, row, len(self.found[self._name][-1])] = attrs["href"]
+
+    def handle_data(self, data):
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th") and self._cell is not None:
+            self.found[self._name][-1].append(" ".join("".join(self._cell).split()))
+            self._cell = None
+
+
+def page(of, role="lead"):
+    client = Client()
+    client.force_login(user(role, date_joined=moment("7-01")))
+    answer = client.get(ADDRESSES[of])
+    assert answer.status_code == 200
+    return client, Tables(answer.text)
+
+
+def worked_out():
+    text = (settings.BASE_DIR / "docs/metrics.md").read_text()
+    found = {}
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        lines = [line for line in part.splitlines() if line.startswith("| ")]
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        found[part.splitlines()[0]] = [row for row in cells if not set("".join(row)) <= {"-"}]
+    return found
+
+
+@pytest.mark.parametrize("name", METRICS)
+@time_machine.travel(NOW, tick=False)
+def test_the_page_shows_what_is_worked_out_by_hand(told, name):
+    _, tables = page(METRICS[name].page)
+    assert tables.found[name] == worked_out()[METRICS[name].label]
+
+
+@pytest.mark.parametrize("of", ADDRESSES)
+@time_machine.travel(NOW, tick=False)
+def test_every_number_of_a_page_leads_to_its_accounts(told, of):
+    client, tables = page(of)
+    assert tables.links
+    for (name, row, column), link in tables.links.items():
+        answer = client.get(link)
+        assert answer.status_code == 200, link
+        assert "was ignored" not in answer.text
+        listed = int(re.search(r'role="status">(\d+) account', answer.text)[1])
+        said = tables.found[name][row][column]
+        # Sums say nothing of how many there are, and an account has several bills and stays.
+        if said.isdigit() and name not in ("bills-due", "bills-by-risk", "time-in-stage"):
+            assert listed == int(said), link
+        assert listed
+
+
+@time_machine.travel(NOW, tick=False)
+def test_the_accounts_behind_a_number_are_named(told):
+    client, _ = page("retention")
+    lost = client.get("/", {"cell": "retention:lost:2026-07-01:entered"})
+    assert [name in lost.text for name in ("Cedar", "Acme", "Birch")] == [True, False, False]
+    assert "Counted in: Three-month logo retention: Lost, Jul 2026, Entered the pipeline" in lost.text
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "retention:lost", "retention:share:2026-07-01:entered", "a\0b", "ndr:zz:a:b"]
+)
+@time_machine.travel(NOW, tick=False)
+def test_a_number_that_no_page_gave_out_is_ignored_with_a_notice(told, name):
+    client, _ = page("retention")
+    answer = client.get("/", {"cell": name})
+    assert answer.status_code == 200
+    assert "was ignored" in answer.text
+
+
+@time_machine.travel("2026-11-23T08:30:00Z", tick=False)
+def test_leads_are_told_the_week_once_on_monday_morning_by_their_own_clock(told):
+    there = datetime.now(UTC)
+    lead, later = (
+        user("lead", date_joined=NOW - timedelta(days=9), time_zone=zone)
+        for zone in ("UTC", "America/New_York")
+    )
+    user("specialist", date_joined=NOW - timedelta(days=9))
+    assert weekly.tell(now=there) == 1
+    assert weekly.tell(now=there) == 0
+    [mail] = Message.objects.filter(kind="weekly")
+    assert (mail.to, mail.subject) == (lead.email, "The numbers of the week, 23 November")
+    for words in (
+        "July 2026",
+        "67%, 2 of 3 kept",
+        "1 of 2 kept so far; 1 too many lost",
+        "1 entered, 0 outreaches",
+    ):
+        assert words in mail.text
+    assert weekly.tell(now=there + timedelta(hours=5)) == 1
+    assert Message.objects.filter(kind="weekly", to=later.email).count() == 1
