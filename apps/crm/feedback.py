@@ -9,6 +9,7 @@ import django_filters
 from django.db import models
 from django.db.models import Count, F
 
+from apps.crm.alerts import IdFilter
 from apps.crm.filters import QueryFilter
 from apps.crm.keyset import Column
 from apps.crm.models import Note
@@ -30,6 +31,7 @@ class FeedbackFilter(QueryFilter):
     default_sort = "-written"
 
     product = django_filters.ChoiceFilter(method="about", label="Product", choices=[])
+    account = IdFilter(label="Account", min_value=1, max_value=2**63 - 1)
 
     def _late_choices(self) -> dict[str, Callable[[], list[tuple[str, str]]]]:
         return {"product": lambda: [(name or NO_PRODUCT, name) for name, _ in products()]}
