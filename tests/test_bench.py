@@ -44,3 +44,12 @@ def test_growth_stands_beside_the_next_smaller_size_and_in_the_table():
         (1_000_000, 1.27, False),
     ]
     assert "no: 1.15×" in table(made)
+
+
+def test_of_a_webhook_the_slow_answers_count():
+    ours, floor = [0.001] * 18 + [0.009] * 2, [0.001] * 18 + [0.002] * 2
+    figures = compared([(ours, floor)], 0.95)
+    assert (figures["p50_ms"], figures["floor_ms"], figures["ratio"]) == (1.0, 2.0, 4.5)
+    assert Result("webhook accepted", 10_000, **figures).met is False
+    assert Result("webhook applied", 10_000, 2.0).met is True
+    assert Result("webhook applied", 10_000, 2.1).met is False

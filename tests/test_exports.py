@@ -91,8 +91,8 @@ def test_numbers_and_days_are_written_plainly_and_only_text_is_made_inert(value,
     assert cell(value) == written
 
 
-def of_everything():
-    """An account with a row in every table that is exported."""
+def of_everything(mark=""):
+    """An account with a row in every table that is exported; another one with another mark."""
     made = account(S.INITIATED, name="Acme", mrr="-5.00", payment_risk="low")
     lead = user("lead")
     Contact.objects.create(account=made, email="ann@acme.example", name="=Ann")
@@ -101,13 +101,19 @@ def of_everything():
     call(made, contact_email="ann@acme.example").add_host(lead)
     purchase(made, bought_at=NOW)
     Alert.objects.create(account=made, kind="renewal-unpaid", subject="period:2026-12-01", raised_at=NOW)
-    Bill.objects.create(account=made, external_id="in_1", status="open", amount="12.50", reported_at=NOW)
+    Bill.objects.create(
+        account=made, external_id=f"in_1{mark}", status="open", amount="12.50", reported_at=NOW
+    )
     closing = made.transitions.get()
     Survey.objects.create(account=made, closing=closing, contact=made.contacts.get(), asked_at=NOW)
-    made.outreaches.create(key="k", by=lead, at=NOW, way="own", to="a@acme.example", subject="Hi", text="…")
-    Message.objects.write([Message.slack("k", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
-    Event.objects.keep(provider="stripe", external_id="e", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW)
-    Event.objects.update(account=made)
+    made.outreaches.create(
+        key=f"k{mark}", by=lead, at=NOW, way="own", to="a@acme.example", subject="Hi", text="…"
+    )
+    Message.objects.write([Message.slack(f"k{mark}", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
+    Event.objects.keep(
+        provider="stripe", external_id=f"e{mark}", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW
+    )
+    Event.objects.filter(external_id=f"e{mark}").update(account=made)
     AuditPoint.objects.look_at(made, "Billing limits", state="done", saving=None, by=lead, now=NOW, seen=None)
     Credit.objects.record(
         made,
@@ -336,7 +342,13 @@ def test_everything_about_an_account_is_for_leads_and_admins(role):
 # Whose rows a table shows without being asked for others.
 ALL = {"tasks": "assignee=all"}
 # How a table is asked for the rows of one account that does not take `account`.
-OF_ONE = {"daily": "q=Acme", "accounts": "q=Acme", "calls": "kind=intro", "tasks": "assignee={assignee}"}
+OF_ONE = {
+    "daily": "q=Acme",
+    "accounts": "q=Acme",
+    "calls": "kind=intro",
+    "tasks": "assignee={assignee}",
+    "feedback": "product=%3DSurveys",
+}
 
 
 def begins_a_formula(row):
@@ -386,16 +398,10 @@ def test_without_its_guard_every_file_would_hold_a_formula(full_of_formulas, nam
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", EXPORTS)
 def test_a_filter_narrows_every_file_and_without_it_there_is_more(name):
-    other = of_everything()
-    Account.objects.update(name="Other")
-    other.calls.update(kind="second", external_id="second")
-    other.purchases.update(external_id="second")
-    other.bills.update(external_id="in_2")
-    Event.objects.update(external_id="e2")
-    Message.objects.all().delete()
-    Message.objects.write([Message.slack("k2", kind="x", subject="Hello", now=NOW, account_id=other.pk)])
-    wanted = of_everything()
-    Event.objects.filter(external_id="e2").update(account=other)
+    other, wanted = of_everything("2"), of_everything()
+    Account.objects.filter(pk=other.pk).update(name="Other")
+    other.calls.update(kind="second")
+    other.notes.update(product="Other")
     client = signed_in("admin")
     of_one = OF_ONE.get(name, "account={account}").format(
         account=wanted.pk, assignee=wanted.tasks.get().assignee_id

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.crm.filters import SORTS, AccountFilter
-from apps.crm.models import Account, AccountLabel, Alert, Label
+from apps.crm.models import Account, AccountLabel, Alert, Label, SavedView
 from apps.crm.pipeline import Stage
 from tests.apis import Api
 from tests.factories import account, user
@@ -39,6 +39,8 @@ FINDS = {
     "fresh=1": "Ash",
     "write=now": "Ash",
     "plan=yc&alert=any&owner=none": "Cedar",
+    "view={view}": "Birch Cedar",
+    "view={view}&alert=any": "Cedar",
 }
 HTML = ("/board/", "/")
 FILES = ("/export/daily/", "/export/accounts/")
@@ -72,6 +74,7 @@ def api() -> Any:
     Alert.objects.create(account=ash, kind="missed-outreach", text="…", raised_at=now)
     Alert.objects.create(account=cedar, kind="failed-payment", text="…", raised_at=now)
     birch.add_task("Call", today, by=None, now=now)
+    SavedView.keep("Startups", "plan=yc", by=me, now=now)
     Account.objects.all().recount()
     return Api(me)
 
@@ -96,7 +99,7 @@ def _names(html: str) -> set[str]:
 @pytest.mark.parametrize("query", FINDS)
 def test_a_question_finds_the_same_accounts_wherever_it_is_asked(api: Any, query: str) -> None:
     other = api.person._meta.model.objects.exclude(pk=api.person.pk).get()
-    found = answers(api, query.format(other=other.pk))
+    found = answers(api, query.format(other=other.pk, view=SavedView.objects.get().pk))
     assert {path: sorted(names) for path, names in found.items()} == dict.fromkeys(
         ("api", *FILES, *HTML), FINDS[query].split()
     )
@@ -104,7 +107,7 @@ def test_a_question_finds_the_same_accounts_wherever_it_is_asked(api: Any, query
 
 def test_every_parameter_that_narrows_is_among_the_questions() -> None:
     asked = {part.partition("=")[0] for query in FINDS for part in query.split("&") if part}
-    assert asked == {*AccountFilter.base_filters}
+    assert asked == {*AccountFilter.base_filters, "view"}
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{name}" for name in SORTS for sign in ("", "-")])
