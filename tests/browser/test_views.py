@@ -160,7 +160,7 @@ def test_a_view_is_kept_laid_over_given_up_deleted_and_taken_back_by_keys(opened
     press(opened, "Enter")
     expect(opened.locator("#views-button")).to_have_text("Backwards")
     assert named(opened) == ["Dogwood", "Birch", "Amber"]
-    press(opened, "/")
+    opened.locator("#q").focus()
     opened.keyboard.type("bir")
     expect(opened.locator("#rows th a")).to_have_text(["Birch"])
     expect(opened.locator(".changed")).to_contain_text("Changed from “Backwards”")
