@@ -104,7 +104,7 @@ def of_everything():
     Bill.objects.create(account=made, external_id="in_1", status="open", amount="12.50", reported_at=NOW)
     closing = made.transitions.get()
     Survey.objects.create(account=made, closing=closing, contact=made.contacts.get(), asked_at=NOW)
-    made.outreaches.create(key="k", by=lead, at=NOW, way="own", to="a@acme.example", subject="Hi", text="…")
+    made.outreaches.create(key=f"k{made.pk}", by=lead, at=NOW, way="own", to="a@acme.example", subject="Hi", text="…")
     Message.objects.write([Message.slack("k", kind="x", subject="Hello", now=NOW, account_id=made.pk)])
     Event.objects.keep(provider="stripe", external_id="e", type="t", body=b'{"a": "\xc3\xbc"}', now=NOW)
     Event.objects.update(account=made)
