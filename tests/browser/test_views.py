@@ -115,7 +115,7 @@ def test_e_mails_of_those_chosen_are_in_the_clipboard(opened):
 
 
 def test_columns_are_chosen_and_ordered_in_their_menu_which_stays_open_by_keys(opened, axe):
-    press(opened, "c")
+    press(opened, "h")
     menu = opened.locator("#columns")
     expect(menu).to_be_visible()
     expect(menu.get_by_role("checkbox", name="Next renewal")).to_be_focused()
