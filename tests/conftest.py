@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import time_machine
 from celery import current_app
 from django.conf import settings
 
@@ -25,6 +26,30 @@ def _empty_cache() -> None:
     from django.core.cache import cache
 
     cache.clear()
+
+
+@pytest.fixture
+def at_now() -> Iterator[None]:
+    """The clock stands at the factories' moment."""
+    from tests.factories import NOW
+
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def me(db: None) -> Any:
+    """Ann, a specialist; a file may have somebody else."""
+    from tests.factories import user
+
+    return user(first_name="Ann", last_name="Ames")
+
+
+@pytest.fixture
+def browser(client: Any, me: Any) -> Any:
+    """What ``me`` asks with, signed in."""
+    client.force_login(me)
+    return client
 
 
 @pytest.fixture

@@ -21,24 +21,7 @@ from apps.web.markdown import rendered
 from apps.web.timeline import SHOWN, timeline
 from tests.factories import NOW, account, in_days, snapshot, user
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def at_now():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def me():
-    return user(first_name="Ann", last_name="Ames")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 
 def get(browser, of, **query):

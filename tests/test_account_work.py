@@ -7,7 +7,6 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
@@ -19,24 +18,7 @@ from apps.crm.track import reached_since_entry, track
 from apps.web.trackplot import WIDTH, drawn
 from tests.factories import NOW, TODAY, account, call, in_days, user
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def at_now():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def me():
-    return user(first_name="Ann", last_name="Ames")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 
 def said(answer):

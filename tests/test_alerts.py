@@ -37,12 +37,6 @@ def me():
     return user(first_name="Mia", last_name="Berg")
 
 
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
 def raised(kind="failed-payment", *, of=None, **fields):
     """An open alert, of a new account unless one is given, with the account's counts right."""
     of = of or account(Stage.NEW)

@@ -33,12 +33,6 @@ def me():
     return user(first_name="Mia", last_name="Berg")
 
 
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
 def raised(many, **fields):
     """So many open alerts, each of its own account, with the accounts' counts right."""
     made = [

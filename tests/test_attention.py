@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -16,13 +15,7 @@ from apps.crm.pipeline import Stage
 from apps.web.standing import standing
 from tests.factories import NOW, account, in_days, snapshot, user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_at_nine")]
-
-
-@pytest.fixture
-def _at_nine():
-    with time_machine.travel(NOW, tick=False):
-        yield
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 
 @pytest.fixture
@@ -33,12 +26,6 @@ def me():
 @pytest.fixture
 def dan():
     return user(first_name="Dan", last_name="Day")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ def me():
     return user(first_name="Mia", last_name="Berg")
 
 
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
 def named(name, stage=Stage.CALL_BOOKED, **facts):
     return account(stage, name=name, **facts)
 

@@ -5,7 +5,6 @@ import re
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -15,24 +14,7 @@ from apps.web.display import RUNWAY_WIDTH, runway_at
 from apps.web.tables import Word, stay
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_at_nine")]
-
-
-@pytest.fixture
-def _at_nine():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def me():
-    return user(first_name="Ann", last_name="Ames")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 
 def names(answer):

@@ -5,7 +5,6 @@ import re
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,15 +16,9 @@ from apps.intake.inbox import HIDDEN, STATES
 from apps.intake.models import Event
 from tests.factories import NOW, account, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 READERS, WORKERS = ("viewer", "revenue"), ("specialist", "lead", "admin")
 STUCK = ("unmatched", "ambiguous", "failed", "given_up")
-
-
-@pytest.fixture(autouse=True)
-def at_now():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 @pytest.fixture

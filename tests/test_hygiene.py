@@ -31,12 +31,6 @@ def me():
     return user(first_name="Mia", last_name="Berg")
 
 
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
 def quiet(stage, **facts):
     """An account at a stage with a task, so that it is in no contradiction but the one a test is about."""
     of = account(stage, since=NOW - 2 * DAY, **facts)

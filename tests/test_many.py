@@ -16,24 +16,7 @@ from apps.crm.models.bulk import AT_ONCE
 from apps.crm.pipeline import Stage
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_at_nine")]
-
-
-@pytest.fixture
-def _at_nine():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def me():
-    return user(first_name="Ann", last_name="Ames")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 
 def some(many, stage=Stage.NEW, **fields):

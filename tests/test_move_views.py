@@ -21,12 +21,6 @@ def me():
     return user()
 
 
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
 def post(client, name, of, /, **values):
     return client.post(reverse(f"web:{name}", args=[of.pk]), values)
 

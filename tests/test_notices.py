@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -17,14 +16,8 @@ from apps.crm.pipeline import Stage
 from apps.playbooks.engine import run
 from tests.factories import NOW, account, days, in_days, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 LATER = NOW + timedelta(minutes=5)
-
-
-@pytest.fixture(autouse=True)
-def at_now():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 @pytest.fixture
@@ -35,12 +28,6 @@ def me():
 @pytest.fixture
 def dan():
     return user("lead", username="dan.ohm", first_name="Dan", last_name="Ohm")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
 
 
 def told():

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -16,16 +15,10 @@ from apps.playbooks.then import MoveWithTask
 from apps.web.views import playbooks as pages
 from tests.factories import NOW, account, days, in_days, snapshot, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 FINAL = "final-outreach-due"
 ADDRESS = f"/playbooks/{FINAL}/"
-
-
-@pytest.fixture(autouse=True)
-def _clock():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 def as_(client, role):

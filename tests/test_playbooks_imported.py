@@ -6,7 +6,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import time_machine
 from django.core.management import call_command
 
 from apps.crm.models import Account, Alert, Bill, Policy, Signal, StageTransition, Survey, Task
@@ -18,7 +17,7 @@ from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.registry import PLAYBOOKS
 from tests.factories import NOW, call, days, in_days, purchase, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 SAMPLE = Path(__file__).parent / "data" / "vitally"
 # Everybody in the export has a stage, or one that a person must read first; these are outside the pipeline.
@@ -31,12 +30,6 @@ new-4,Ember Maps,pay_as_you_go,20,2026-12-20
 SLICE = 7
 WRITTEN = (Account, Act, Alert, Message, Run, StageTransition, Switch, Task)
 _serial = count(1)
-
-
-@pytest.fixture(autouse=True)
-def _at_nine():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 def some(number=3, **having):

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-import time_machine
 
 from apps.crm.models import Account
 from apps.crm.pipeline import Stage
@@ -15,16 +14,10 @@ from apps.web.views import playbooks as pages
 from apps.web.views import steering
 from tests.factories import NOW, account, days, in_days, snapshot, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 FINAL, MISSED = "final-outreach-due", "missed-outreach"
 ADDRESS = f"/playbooks/{FINAL}/"
-
-
-@pytest.fixture(autouse=True)
-def _clock():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from apps.crm.pipeline import Stage
 from apps.web.views.tasking import CHANGES
 from tests.factories import NOW, TODAY, account, in_days, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
 # What each change needs to succeed on a task due in three days and nobody's.
 VALUES = {
@@ -30,21 +30,9 @@ VALUES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def at_now():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
 @pytest.fixture
 def me():
     return user(first_name="Mia", last_name="Berg")
-
-
-@pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
 
 
 def task(title="Call them", due_on=None, *, of=None, **fields):

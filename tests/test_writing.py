@@ -28,12 +28,6 @@ def me():
 
 
 @pytest.fixture
-def browser(client, me):
-    client.force_login(me)
-    return client
-
-
-@pytest.fixture
 def shown():
     made = account(
         Stage.NEW,
