@@ -23,7 +23,8 @@ from django_htmx.http import trigger_client_event
 from apps.crm.models import Alert, Policy, User
 from apps.crm.models.alert import AlertQuerySet
 from apps.web.display import away, day
-from apps.web.forms import GiveBackForm, GiveForm, NoFacts, PickedForm, ResolveForm, SnoozeForm
+from apps.web.forms.many import GiveBackForm, PickedForm
+from apps.web.forms.work import GiveForm, NoFacts, ResolveForm, SnoozeForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.alerts import list_parts, of_query, row_parts
 from apps.web.views.moves import changed, invalid

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, Policy
 from apps.web.display import away, day, on_it
-from apps.web.forms import ClaimForm, PutOffForm
+from apps.web.forms.writing import ClaimForm, PutOffForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid, origin
 

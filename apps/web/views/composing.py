@@ -19,7 +19,7 @@ from apps.crm.models.moving import MoveError
 from apps.crm.models.outreach import Overtaken
 from apps.crm.pipeline import Stage
 from apps.outbox.letters import send_outreach
-from apps.web.forms import WriteForm
+from apps.web.forms.writing import WriteForm
 from apps.web.rights import SignedIn, needs
 from apps.web.standing import standing
 from apps.web.views.moves import cause, changed, invalid, not_made, origin

@@ -23,7 +23,7 @@ from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web import tables
 from apps.web.display import away
-from apps.web.forms import LookedForm
+from apps.web.forms.settings import LookedForm
 from apps.web.rights import SignedIn
 
 # What can be done to a row: its form, the word and the key for it, and the right it asks for.

@@ -21,7 +21,7 @@ from django_htmx.http import trigger_client_event
 from apps.crm.models import Account, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.models.moving import MoveError
-from apps.web.forms import (
+from apps.web.forms.account import (
     AssignForm,
     ContractForm,
     ExtensionForm,

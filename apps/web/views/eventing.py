@@ -23,7 +23,8 @@ from apps.crm.models import Account
 from apps.intake.jobs import drain
 from apps.intake.linking import candidates, link, why_not_remembered
 from apps.intake.models import Event
-from apps.web.forms import IgnoreForm, LinkForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.work import IgnoreForm, LinkForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.events import list_parts, of_query, one_parts, row_parts
 from apps.web.views.moves import invalid

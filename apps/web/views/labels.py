@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.crm.models import Label
-from apps.web.forms import LabelNameForm, MergeForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import LabelNameForm, MergeForm
 from apps.web.rights import SignedIn, needs
 
 

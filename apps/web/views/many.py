@@ -27,7 +27,9 @@ from apps.crm.models.bulk import AT_ONCE, KINDS, MOST, Preview
 from apps.crm.pipeline import MOVES
 from apps.crm.policy import Numbers
 from apps.web.exports import EXPORTS
-from apps.web.forms import ChosenForm, LabelForm, ManyAssignForm, MoveForm, TaskForm, sentence
+from apps.web.forms.account import LabelForm, MoveForm, TaskForm
+from apps.web.forms.base import sentence
+from apps.web.forms.many import ChosenForm, ManyAssignForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import invalid, refused
 from apps.web.views.writing import LABELS_OFFERED

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from apps.crm.models import Call
 from apps.crm.models.call import Marked
 from apps.crm.models.moving import MoveError
-from apps.web.forms import HostForm, MarkForm
+from apps.web.forms.work import HostForm, MarkForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import cause, changed, invalid, not_made, origin
 

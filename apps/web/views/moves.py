@@ -20,7 +20,8 @@ from django_htmx.http import trigger_client_event
 
 from apps.crm.models import Account, StageTransition
 from apps.crm.models.moving import MoveError, ReasonRequired
-from apps.web.forms import LeavePaidCallForm, MoveForm, UndoForm, sentence
+from apps.web.forms.account import LeavePaidCallForm, MoveForm, UndoForm
+from apps.web.forms.base import sentence
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import account_parts
 from apps.web.views.board import board_parts

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.crm.keyset import Column, Order, page
 from apps.crm.models import Notice, Policy
 from apps.web.display import away, day
-from apps.web.forms import LookedForm, MailForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import LookedForm, MailForm
 from apps.web.rights import SignedIn
 
 NEWEST = Order("-told", Column(F("at"), DateTimeField()))

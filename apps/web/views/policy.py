@@ -16,7 +16,8 @@ from apps.crm.models import Account, Policy, User
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks.due import due
 from apps.playbooks.registry import PLAYBOOKS
-from apps.web.forms import NumberForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import NumberForm
 from apps.web.rights import SignedIn, needs
 
 HISTORY_SHOWN = 50

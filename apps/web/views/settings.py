@@ -8,7 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.crm.models import User
-from apps.web.forms import MeForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import MeForm
 from apps.web.keys import KEYS
 from apps.web.rights import SignedIn
 

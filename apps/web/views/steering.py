@@ -15,7 +15,7 @@ from apps.playbooks.due import due
 from apps.playbooks.engine import Line, run, skip, unskip
 from apps.playbooks.models import Switch
 from apps.playbooks.registry import PLAYBOOKS, Playbook
-from apps.web.forms import SkipForm
+from apps.web.forms.work import SkipForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid, origin
 from apps.web.views.playbooks import SECONDS, found

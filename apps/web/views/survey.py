@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from apps.crm.models import Policy, Survey
 from apps.crm.models.survey import CHANGEABLE, HIGHEST, LONGEST_WORD, LOWEST
 from apps.crm.policy import Numbers
-from apps.web.forms import AnswerForm
+from apps.web.forms.work import AnswerForm
 
 
 # The token in the address is the proof, which nobody else has: no cookie is needed, nor a form's token against others.

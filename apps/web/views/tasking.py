@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from apps.crm.models import Task, User
 from apps.crm.models.task import NEXT_STEPS
 from apps.web.display import away, day
-from apps.web.forms import DayForm, GiveForm, NextStepForm, NoFacts, TaskEditForm
+from apps.web.forms.work import DayForm, GiveForm, NextStepForm, NoFacts, TaskEditForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid, origin
 

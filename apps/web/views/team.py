@@ -17,7 +17,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.crm.models import User
 from apps.crm.models.user import ROLES_SAID, SPECIALIST
-from apps.web.forms import PersonForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import PersonForm
 from apps.web.rights import SignedIn, needs
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.crm.letters import FIELDS, LETTERS, Writing, filled_in, gaps_in, wrong_with
 from apps.crm.models import Account, Policy, Template
-from apps.web.forms import TemplateForm
+from apps.web.forms.settings import TemplateForm
 from apps.web.rights import SignedIn, needs
 
 OFFERED = 30

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.crm.models import User
 from apps.intake.models import ApiToken
-from apps.web.forms import TokenForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.settings import TokenForm
 from apps.web.rights import SignedIn, needs
 
 

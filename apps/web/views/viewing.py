@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST
 
 from apps.crm.models import SavedView, User
 from apps.crm.models.view import NotKept
-from apps.web.forms import KeepViewForm, RenameViewForm, SeenViewForm, UpdateViewForm, sentence
+from apps.web.forms.base import sentence
+from apps.web.forms.many import KeepViewForm, RenameViewForm, SeenViewForm, UpdateViewForm
 from apps.web.rights import SignedIn
 
 # The pages that show views.

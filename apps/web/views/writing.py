@@ -11,7 +11,7 @@ from apps.crm.models import Account, AuditPoint, Label, Note, Policy, User
 from apps.crm.models.audit import REMINDED
 from apps.crm.pipeline import likeliest_first
 from apps.web.display import away, day, on_it
-from apps.web.forms import NoteForm, TaskForm
+from apps.web.forms.account import NoteForm, TaskForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid
 
