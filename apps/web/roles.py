@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from django.urls import URLPattern
 
+from apps.crm.models.bulk import KINDS
 from apps.crm.models.user import RIGHTS, ROLES
 from apps.intake import urls as intake_urls
 from apps.web import urls
 from apps.web.exports import EXPORTS
 from apps.web.views.editing import EDITS
+from apps.web.views.many import HOWS
 from apps.web.views.writing import FORMS
 
 # Nobody need be signed in: probes, and customers who follow a link in a mail.
@@ -23,9 +25,31 @@ OPEN = {"healthz", "readyz", "survey", "unsubscribe"}
 
 # What changes something when it is posted to, and is no page itself: the right it takes, and the names of addresses.
 CHANGES: dict[str, tuple[str, ...]] = {
-    "read": ("looked", "notices_mail", "notices_seen"),
-    "move": ("move", "undo", "leave_paid_call"),
-    "note": ("note", "note_edit"),
+    # One's own, or only where the thing itself says whose it is: a view, a change of many that one made.
+    "read": (
+        "looked",
+        "many_export",
+        "many_undo",
+        "notices_mail",
+        "notices_seen",
+        "view_delete",
+        "view_opens_with",
+        "view_rename",
+        "view_restore",
+        "view_update",
+        "views",
+    ),
+    "move": ("move", "undo", "leave_paid_call", "many_preview"),
+    "note": ("note", "note_edit", "note_pin", "feedback_tell"),
+    "write": ("claim", "snooze", "write"),
+    "templates": (
+        "template_preview",
+        "template_restore",
+        "link_add",
+        "link_remove",
+        "link_save",
+        "links_usual",
+    ),
     "task": (
         "task",
         "task_next",
@@ -39,7 +63,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     ),
     "alert": (),
     "call": ("call_host", "call_mark"),
-    "edit": ("label", "unlabel"),
+    "edit": ("label", "unlabel", "many_emails", "audit", "credit", "credit_correct"),
     "event": ("event_ignore", "event_retry", "events_retry"),
     "preview import": ("import_columns",),
     "import": ("import_confirm", "import_release"),
@@ -66,9 +90,10 @@ PAGES_THAT_CHANGE = {
     "settings_alert_owner": "policy",
     "settings_me": "read",
     "settings_tokens": "tokens",
+    "template": "templates",
 }
 # Pages that take a right to be read; posting to them, where that is possible, takes the same.
-GUARDED = {"everything": "export people"}
+GUARDED = {"everything": "export people", "write_form": "write", "write_text": "write"}
 GUARDED_THAT_CHANGE = {
     "erase": "erase",
     "erase_person": "erase",
@@ -76,6 +101,15 @@ GUARDED_THAT_CHANGE = {
     "label_delete": "labels",
     "person": "users",
     "person_new": "users",
+}
+
+
+# Addresses that stand for several: whether each is read or changes something, and the right each name takes.
+SEVERAL: dict[str, tuple[bool, dict[str, str]]] = {
+    "form": (False, FORMS),
+    "export": (False, {name: table.right for name, table in EXPORTS.items()}),
+    "many": (True, {name: KINDS[name].right for name in HOWS}),
+    "many_ask": (True, {name: KINDS[name].right for name in HOWS}),
 }
 
 
@@ -96,13 +130,11 @@ def addresses() -> Iterator[Address]:
         name, route = str(pattern.name), str(pattern.pattern)
         if name in OPEN:
             continue
-        if name == "form":
-            yield from (
-                Address(name, route.replace("<slug:name>", form), right, "") for form, right in FORMS.items()
-            )
-        elif name == "export":
-            for table, export in EXPORTS.items():
-                yield Address(name, route.replace("<slug:name>", table), export.right, "")
+        if name in SEVERAL:
+            changes, rights = SEVERAL[name]
+            for one, right in rights.items():
+                named = route.replace("<slug:name>", one)
+                yield Address(name, named, *(("", right) if changes else (right, "")))
         elif name in posted or name.startswith(("alert_", "alerts_")):
             yield Address(name, route, "", posted.get(name, "alert"))
         elif name in GUARDED_THAT_CHANGE:
