@@ -10,6 +10,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from apps.crm.letters import LETTERS
 from apps.crm.models.user import ADMIN, LEAD, REVENUE, RIGHTS, ROLES, SPECIALIST, VIEWER
 from apps.crm.pipeline import Stage
 from apps.web import urls
@@ -35,7 +36,7 @@ NAMES["playbooks/<slug:name>/ahead/"] = "none"
 def filled(route, here):
     """An address with its parameters filled in."""
     name = next((NAMES[start] for start in sorted(NAMES, reverse=True) if route.startswith(start)), "none")
-    values = {"name": name, "stage": "new"}
+    values = {"name": name, "stage": "new", "kind": next(iter(LETTERS))}
     return "/" + re.sub(r"<(\w+):(\w+)>", lambda found: values.get(found[2], str(here.pk)), route)
 
 
