@@ -49,7 +49,7 @@ def test_every_answer_is_one_that_is_described(label, mode, monkeypatch):
     lead, known = user("lead"), account(Stage.NEW)
     alert = Alert.objects.create(account=known, kind="reply", subject="s", raised_at=timezone.now())
     bearer = {"Authorization": f"Bearer {ApiToken.objects.issue(lead, now=timezone.now())}"}
-    here = {"external_id": known.external_id, "id": alert.pk}
+    here = {"external_id": known.external_id, "id": alert.pk, "name": "retention"}
     operation = OPERATIONS[label]
 
     # The same examples each time: what fails here fails everywhere.

@@ -39,6 +39,9 @@ FINDS = {
     "fresh=1": "Ash",
     "write=now": "Ash",
     "plan=yc&alert=any&owner=none": "Cedar",
+    "reply=waiting": "Birch",
+    "snoozed=1": "Cedar",
+    "cell=load:outreaches:none": "",
     "view={view}": "Birch Cedar",
     "view={view}&alert=any": "Cedar",
 }
@@ -70,6 +73,8 @@ def api() -> Any:
     cedar = account(
         Stage.ENGAGED_EMAIL, since=now - timedelta(days=9), name="Cedar", plan="yc", next_renewal_on=None
     )
+    Account.objects.filter(pk=birch.pk).update(last_reply_at=now)
+    Account.objects.filter(pk=cedar.pk).update(snoozed_until=today + timedelta(days=5))
     AccountLabel.objects.create(account=birch, label=Label.objects.create(name="Fast track"))
     Alert.objects.create(account=ash, kind="missed-outreach", text="…", raised_at=now)
     Alert.objects.create(account=cedar, kind="failed-payment", text="…", raised_at=now)

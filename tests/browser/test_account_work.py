@@ -112,7 +112,7 @@ def test_the_brief_begins_the_handoff_note_on_the_board_too(harbor):
 
 
 def test_notes_are_pinned_and_feedback_asks_for_its_product(harbor):
-    harbor.keyboard.press("w")
+    harbor.keyboard.press("o")
     note = harbor.locator("#add-note")
     expect(note.locator("textarea")).to_be_focused()
     expect(note.locator("[name=product]")).not_to_be_visible()

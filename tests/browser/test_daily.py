@@ -410,6 +410,7 @@ def test_escape_leaves_a_cell_as_it_was(opened, dan):
     expect(owner).to_be_focused()
     expect(owner).to_have_text("")
     owner.dblclick()
+    expect(opened.locator("#form select")).to_be_visible()
     expect(opened.locator("#form select")).to_have_value("")
     opened.mouse.click(5, 5)
     expect(opened.locator("#form")).not_to_be_visible()
