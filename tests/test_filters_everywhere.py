@@ -41,7 +41,7 @@ FINDS = {
     "plan=yc&alert=any&owner=none": "Cedar",
     "reply=waiting": "Birch",
     "snoozed=1": "Cedar",
-    "cell=load:outreaches:none": "",
+    "cell=load:accounts:{other}": "Birch",
     "view={view}": "Birch Cedar",
     "view={view}&alert=any": "Cedar",
 }
