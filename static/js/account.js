@@ -1,6 +1,6 @@
 // An account's page under the hands, alone or slid over the list: outlines, copying, keys, and what changed meanwhile.
 
-import "./forms.js";
+import { openForm } from "./forms.js";
 
 const DRAFT = "draft:";
 const shown = () => document.getElementById("account");
@@ -82,12 +82,18 @@ document.addEventListener("htmx:after:request", ({ detail }) => {
 
 const OPENS = { o: "#add-note", t: "#add-task" };
 const PRESSES = { w: "write", c: "claim", s: "snooze", e: "copy" };
+const FORMS = { m: "move", a: "assign", l: "labels", r: "risk" };
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const button = PRESSES[event.key] && shown()?.querySelector(`[data-form=${PRESSES[event.key]}]`);
   if (button && !document.querySelector("dialog[open]")) {
     button.click();
+    return event.preventDefault();
+  }
+  const form = FORMS[event.key];
+  if (form && shown()?.dataset.forms.split(" ").includes(form) && !document.querySelector("dialog[open]")) {
+    openForm(form, shown().dataset.account, "account", shown());
     return event.preventDefault();
   }
   const fold = OPENS[event.key] && shown()?.querySelector(OPENS[event.key]);
