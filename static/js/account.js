@@ -109,17 +109,32 @@ document.addEventListener("changes", ({ detail }) => {
   if (account && (detail.all || detail.accounts.some(({ id }) => String(id) === account))) refresh(account);
 });
 
+// Whom a change came for while the hands were in a form: it is drawn once they are out of it.
+let stale = null;
+
+function catchUp() {
+  if (!stale || busy()) return;
+  if (stale === shown()?.dataset.account) refresh(stale);
+  stale = null;
+}
+
+for (const left of ["focusout", "toggle"]) document.addEventListener(left, () => setTimeout(catchUp), true);
+
 const busy = () =>
   shown()?.querySelector("[popover]:popover-open, #clash") || document.activeElement?.closest?.("#account form");
 
 function refresh(account) {
-  if (busy()) return;
+  if (busy()) {
+    stale = account;
+    return;
+  }
   let open = [];
   // Looked at again when the answer is there: what was opened or typed meanwhile stays too.
   const unlessBusy = async (...asked) => {
     const answer = await fetch(...asked);
     const text = await answer.text();
     open = [...(shown()?.querySelectorAll("details[open][id]") ?? [])].map(({ id }) => id);
+    if (busy()) stale = account;
     return busy() ? new Response(null, { status: 204 }) : new Response(text || null, answer);
   };
   const path = `/accounts/${account}/over/${location.search}`;
