@@ -77,6 +77,11 @@ def said(page, words):
     expect(page.locator(".toast").last).to_contain_text(words)
 
 
+def arrived(page, at):
+    """Wait until a page is there with its keys."""
+    page.wait_for_url(re.compile(at))
+
+
 def sign_in(page, hands, person):
     page.goto("/")
     expect(page.locator("input[name=login]")).to_be_focused()
@@ -84,6 +89,7 @@ def sign_in(page, hands, person):
     hands.press("Tab")
     hands.say("secret-secret")
     hands.press("Enter")
+    arrived(page, r"\d/$")
     expect(page.locator("#daily")).to_be_visible()
 
 
@@ -98,7 +104,7 @@ def find(page, hands, words, first):
 def write_to_all(page, hands):
     """The pile of the day, from its top to its end; gives the keys and the seconds that each took."""
     find(page, hands, "write now", "Write now")
-    expect(page).to_have_url(re.compile("write=now"))
+    arrived(page, "write=now")
     expect(page.locator("#rows th a")).to_have_count(OUTREACHES)
     begun, before = monotonic(), hands.keys
     for name in NAMES:
@@ -117,6 +123,7 @@ def write_to_all(page, hands):
 
 def call_held(page, hands):
     hands.press("g", "c")
+    arrived(page, "/calls/$")
     line = page.locator("ul.slim li", has_text="Had its call")
     expect(line).to_be_visible()
     hands.press("j")
@@ -128,6 +135,7 @@ def call_held(page, hands):
 def hand_to_sales(page, hands):
     """Found by its name, moved from its page, with the note that Sales needs."""
     find(page, hands, "grows", "Grows fast")
+    arrived(page, r"/accounts/\d+/$")
     expect(page.locator("#account-name")).to_have_text("Grows fast")
     hands.press("m")
     choice = page.locator("#form summary", has_text="6c. Sales Handoff")
@@ -151,6 +159,7 @@ def down_to(page, hands, name):
 def refused(page, hands):
     """A colleague was quicker: the move is refused in words, and what is true is shown."""
     hands.press("g", "d")
+    arrived(page, r"\d/$")
     expect(name_of(page, "Had its call")).to_be_visible()
     down_to(page, hands, "Had its call")
     hands.press("m")
