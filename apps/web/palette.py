@@ -12,6 +12,7 @@ from apps.playbooks.registry import PLAYBOOKS
 from apps.web.environment import MORE, PAGES, address
 from apps.web.keys import KEYS
 from apps.web.sections import SECTIONS
+from apps.web.views.daily import PILES
 from apps.web.views.writing import FORMS
 
 SHOWN = 8
@@ -51,6 +52,9 @@ def _commands() -> Iterator[Command]:
         yield Command(
             f"Go to {page.name}", "open page", address=page.address, keys=_KEYS.get(page.address, "")
         )
+    for pile in PILES:
+        if pile.key != "mine":
+            yield Command(pile.label, "daily list pile", address=f"/?{pile.query}")
     yield Command("My accounts", "mine owner list", address="/?owner=me")
     yield Command("My tasks of today", "due to do", address="/tasks/?due=today")
     yield Command("Notices", "mentions bell", address=address("web:notices"))

@@ -1,6 +1,6 @@
 // An account's page under the hands, alone or slid over the list: outlines, copying, keys, and what changed meanwhile.
 
-import "./forms.js";
+import { openForm } from "./forms.js";
 
 const DRAFT = "draft:";
 const shown = () => document.getElementById("account");
@@ -82,12 +82,18 @@ document.addEventListener("htmx:after:request", ({ detail }) => {
 
 const OPENS = { o: "#add-note", t: "#add-task" };
 const PRESSES = { w: "write", c: "claim", s: "snooze", e: "copy" };
+const FORMS = { m: "move", a: "assign", l: "labels", r: "risk" };
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const button = PRESSES[event.key] && shown()?.querySelector(`[data-form=${PRESSES[event.key]}]`);
   if (button && !document.querySelector("dialog[open]")) {
     button.click();
+    return event.preventDefault();
+  }
+  const form = FORMS[event.key];
+  if (form && shown()?.dataset.forms.split(" ").includes(form) && !document.querySelector("dialog[open]")) {
+    openForm(form, shown().dataset.account, "account", shown());
     return event.preventDefault();
   }
   const fold = OPENS[event.key] && shown()?.querySelector(OPENS[event.key]);
@@ -103,17 +109,32 @@ document.addEventListener("changes", ({ detail }) => {
   if (account && (detail.all || detail.accounts.some(({ id }) => String(id) === account))) refresh(account);
 });
 
+// Whom a change came for while the hands were in a form: it is drawn once they are out of it.
+let stale = null;
+
+function catchUp() {
+  if (!stale || busy()) return;
+  if (stale === shown()?.dataset.account) refresh(stale);
+  stale = null;
+}
+
+for (const left of ["focusout", "toggle"]) document.addEventListener(left, () => setTimeout(catchUp), true);
+
 const busy = () =>
   shown()?.querySelector("[popover]:popover-open, #clash") || document.activeElement?.closest?.("#account form");
 
 function refresh(account) {
-  if (busy()) return;
+  if (busy()) {
+    stale = account;
+    return;
+  }
   let open = [];
   // Looked at again when the answer is there: what was opened or typed meanwhile stays too.
   const unlessBusy = async (...asked) => {
     const answer = await fetch(...asked);
     const text = await answer.text();
     open = [...(shown()?.querySelectorAll("details[open][id]") ?? [])].map(({ id }) => id);
+    if (busy()) stale = account;
     return busy() ? new Response(null, { status: 204 }) : new Response(text || null, answer);
   };
   const path = `/accounts/${account}/over/${location.search}`;

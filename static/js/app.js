@@ -96,6 +96,17 @@ addEventListener("keydown", (event) => {
   if (!typing(event.target) && !event.target.closest?.("dialog, [popover]")) event.stopImmediatePropagation();
 }, true);
 
+// What follows a g is no key of the page's, whatever it would do there.
+addEventListener("keydown", (event) => {
+  const goes = going && GOES[event.key];
+  const free = !event.ctrlKey && !event.metaKey && !event.altKey && !typing(event.target);
+  going = free && event.key === "g" && !document.querySelector("dialog[open]");
+  if (!free || !goes) return;
+  location.href = goes;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "k") {
     openPalette();
@@ -103,13 +114,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
-  if (going && GOES[event.key]) {
-    location.href = GOES[event.key];
-    event.preventDefault();
-  }
-  going = event.key === "g";
   if (event.key === "?") document.querySelector(".all-keys").click();
-  if (event.key === "z") document.querySelector("#toasts .toast:last-child [data-undo]")?.click();
+  if (event.key === "z") [...document.querySelectorAll("#toasts [data-undo]")].at(-1)?.click();
   if (event.key === "/") {
     openPalette();
     event.preventDefault();

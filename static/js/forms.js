@@ -150,6 +150,13 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// A move that asks for words takes them at once.
+document.addEventListener("click", ({ target }) => {
+  const fold = target.closest?.("dialog .moves summary")?.parentElement;
+  // The click that opens it comes before it is open.
+  if (fold && !fold.open) fold.addEventListener("toggle", () => fold.querySelector("textarea").focus(), { once: true });
+});
+
 // Drafts
 
 const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox]), select")];

@@ -81,7 +81,7 @@ document.addEventListener("changes", ({ detail }) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (document.querySelector("dialog[open]") || event.target.matches?.("textarea, select")) return;
+  if (document.querySelector("dialog[open], .over") || event.target.matches?.("textarea, select")) return;
   if (event.target.matches?.("input")) {
     if (event.target.id === "q" && ["ArrowDown", "Escape"].includes(event.key)) {
       event.target.blur();

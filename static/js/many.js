@@ -8,7 +8,7 @@ const idOf = (row) => row.id.slice(1);
 
 let picked = new Set();
 let all = false;
-let last = null;
+let last = "";
 let query = page()?.dataset.query;
 
 /** A box in each row, ticked where the row is chosen, and a bar that says how many are. */
@@ -46,10 +46,10 @@ function toggle(row, through) {
   // Of all that the filters show one can be taken out only once they are named: those that are here.
   if (all) choose(every.map(idOf));
   const on = !picked.has(idOf(row));
-  const from = through && last?.isConnected ? every.indexOf(last) : every.indexOf(row);
   const to = every.indexOf(row);
-  for (const one of every.slice(Math.min(from, to), Math.max(from, to) + 1)) picked[on ? "add" : "delete"](idOf(one));
-  last = row;
+  const from = through ? every.findIndex(({ id }) => id === last) : -1;
+  for (const one of every.slice(from < 0 ? to : Math.min(from, to), Math.max(from, to) + 1)) picked[on ? "add" : "delete"](idOf(one));
+  last = row.id;
   draw();
 }
 

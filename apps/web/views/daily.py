@@ -56,12 +56,14 @@ FILTERS_SECONDS = 60
 
 
 class Pile(NamedTuple):
-    """A part of the day's work: the query string that shows it, and which of the open accounts it counts."""
+    """A part of the day's work: the query string that shows it, which of the open accounts it counts, and what is
+    said once there are none."""
 
     key: str
     label: str
     query: str
     of: Callable[[AccountQuerySet, Numbers, User], AccountQuerySet]
+    done: str = "No account is like that."
 
 
 PILES = (
@@ -70,34 +72,51 @@ PILES = (
         "New, not seen",
         "fresh=1",
         lambda open_, numbers, user: open_.fresh_since(user.looked_from),
+        "You have seen all that is new.",
     ),
     Pile("new", "New", "stage=new", lambda open_, numbers, user: open_.filter(stage=Stage.NEW)),
-    Pile("write", "Write now", "write=now", lambda open_, numbers, user: open_.awaiting_outreach(numbers)),
+    Pile(
+        "write",
+        "Write now",
+        "write=now",
+        lambda open_, numbers, user: open_.awaiting_outreach(numbers),
+        "Nobody is left to write to.",
+    ),
     Pile(
         "replies",
         "Replies waiting",
         "reply=waiting",
         lambda open_, numbers, user: open_.waiting_for_us(),
+        "No reply waits for us.",
     ),
     Pile(
         "final",
         "Final outreach due",
         "stage=awaiting_final_outreach",
         lambda open_, numbers, user: open_.filter(stage=Stage.AWAITING_FINAL_OUTREACH),
+        "No final outreach is due.",
     ),
     Pile(
         "tasks",
         "Tasks due",
         "task=today",
         lambda open_, numbers, user: open_.filter(next_task_on__lte=numbers.today),
+        "No task is due.",
     ),
-    Pile("alerts", "Alerts", "alert=any", lambda open_, numbers, user: open_.filter(open_alerts__gt=0)),
+    Pile(
+        "alerts",
+        "Alerts",
+        "alert=any",
+        lambda open_, numbers, user: open_.filter(open_alerts__gt=0),
+        "No alert is open.",
+    ),
     Pile("mine", "Mine", "owner=me", lambda open_, numbers, user: open_.filter(owner=user)),
     Pile(
         "snoozed",
         "Snoozed",
         "snoozed=1",
         lambda open_, numbers, user: Account.objects.in_open_stages().snoozed(numbers.today),
+        "No account is snoozed.",
     ),
 )
 
@@ -118,6 +137,7 @@ def daily(request: SignedIn) -> HttpResponse:
     notices = [*asked.notices, *tables.columns_of(asked.data)[1]]
     waiting = Bulk.objects.to_tell(request.user)
     found = counts({"shown": asked.qs, "bulks": waiting, **piles(numbers, request.user)})
+    links = _pile_links(asked, found)
     return render(
         request,
         "web/daily.html",
@@ -131,7 +151,8 @@ def daily(request: SignedIn) -> HttpResponse:
             "fresh": found["fresh"] and count_text(found["fresh"]),
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
-            "piles": _pile_links(asked, found),
+            "piles": links,
+            "done": next((pile.done for pile, _, _, on in links if on), Pile._field_defaults["done"]),
             "choices": [*listed["columns"], *(one for one in COLUMNS if one not in listed["columns"])],
             "usual": listed["columns"] == tables.DEFAULT_COLUMNS,
             "usual_keys": [",".join(tables.DEFAULT_KEYS)],
