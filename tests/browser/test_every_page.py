@@ -58,7 +58,9 @@ def test_every_page_is_accessible_and_fits_whatever_the_width_and_the_light(page
             axe(page)
         except AssertionError as fault:
             wrong[path, width, scheme] = str(fault)
-        too_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        too_wide = page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
         if too_wide or page.evaluate("window.violations.length"):
             wrong[path, width, "fits"] = (too_wide, page.evaluate("window.violations"))
     assert wrong == {}
