@@ -22,6 +22,8 @@ WITHIN = {
     "settings/templates/": "initial-outreach",
     "playbooks/<slug:name>/ahead/": "none",
 }
+# What print has for ink: that of the light scheme, whatever the screen has.
+INK = "oklch(0.25 0.012 270)"
 LOOKS = [(360, "dark"), (1440, "light"), (768, "light"), (1920, "dark"), (360, "light"), (1440, "dark")]
 
 
@@ -64,3 +66,16 @@ def test_every_page_is_accessible_and_fits_whatever_the_width_and_the_light(page
         if too_wide or page.evaluate("window.violations.length"):
             wrong[path, width, "fits"] = (too_wide, page.evaluate("window.violations"))
     assert wrong == {}
+
+
+@pytest.mark.parametrize("path", ["/reports/", "/reports/pipeline/", "/reports/team/", "/revenue/"])
+def test_numbers_print_in_black_on_white_without_what_is_pressed(page, login, path):
+    demo.add_accounts(10, seed=1, now=timezone.now())
+    login(page, "lead")
+    page.goto(path)
+    page.emulate_media(media="print", color_scheme="dark")
+    seen = page.locator("header, main button, main .button, .tabs").evaluate_all(
+        "all => all.filter((one) => one.checkVisibility()).map((one) => one.outerHTML)"
+    )
+    ink = page.locator("main h1").evaluate("(title) => getComputedStyle(title).color")
+    assert (seen, page.locator("main table").count() > 0, ink) == ([], True, INK)
