@@ -155,9 +155,8 @@ def why_large(row: Row, numbers: Numbers) -> str:
 
 def large_text(row: Row, numbers: Numbers) -> str:
     before = f" Their last bills: {', '.join(map(dollars, row.last_three))}." if row.last_three else ""
-    return (
-        f"A bill of {dollars(row.amount)} is due on {row.due}. Touch base so that it is no surprise.{before}"
-    )
+    due = f"A bill of {dollars(row.amount)} is due on {row.due:%-d %b %Y}."
+    return f"{due} Touch base so that it is no surprise.{before}"
 
 
 def first_bill_was_due(numbers: Numbers) -> Any:

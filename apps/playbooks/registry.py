@@ -120,7 +120,7 @@ def _not_written_to(row: Row, numbers: Numbers) -> str:
 def _alert_text(row: Row, numbers: Numbers) -> str:
     # How far the day is would not be true any more tomorrow.
     verb, day = _why_late(row, numbers)
-    return f"Nobody has written to them yet; the account {verb} on {day}."
+    return f"Nobody has written to them yet; the account {verb} on {day:%-d %b %Y}."
 
 
 def _handed_to_sales(numbers: Numbers) -> Any:

@@ -407,7 +407,7 @@ class Story:
         renewal = self.account.next_renewal_on
         assert renewal is not None
         soon = (renewal - self.cast.today).days <= self.cast.numbers.missed_outreach_renewal_days
-        late = f"renews on {renewal}" if soon else f"entered on {self.days[-1]}"
+        late = f"renews on {renewal:%-d %b %Y}" if soon else f"entered on {self.days[-1]:%-d %b %Y}"
         self._add(
             Alert(
                 account=self.account,
