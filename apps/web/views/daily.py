@@ -53,6 +53,7 @@ COLUMNS = tuple(tables.COLUMNS.values())
 NOTICES_SHOWN = 3
 CHANGED_AT_ONCE = 200
 FILTERS_SECONDS = 60
+NOBODY = "No account is like that."
 
 
 class Pile(NamedTuple):
@@ -63,7 +64,7 @@ class Pile(NamedTuple):
     label: str
     query: str
     of: Callable[[AccountQuerySet, Numbers, User], AccountQuerySet]
-    done: str = "No account is like that."
+    done: str = NOBODY
 
 
 PILES = (
@@ -152,7 +153,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
             "piles": links,
-            "done": next((pile.done for pile, _, _, on in links if on), Pile._field_defaults["done"]),
+            "done": next((pile.done for pile, _, _, on in links if on), NOBODY),
             "choices": [*listed["columns"], *(one for one in COLUMNS if one not in listed["columns"])],
             "usual": listed["columns"] == tables.DEFAULT_COLUMNS,
             "usual_keys": [",".join(tables.DEFAULT_KEYS)],
