@@ -219,6 +219,9 @@ class AccountQuery(PageQuery):
     alert = Text(required=False, allow_blank=True, help_text="“any”, or the name of a playbook.")
     task = _one_of(*TASKS)
     write = _one_of("now")
+    reply = _one_of("waiting")
+    snoozed = _one_of("1")
+    cell = Text(required=False, allow_blank=True, help_text="A figure of a report, as its link names it.")
     fresh = serializers.ChoiceField(
         ["1"], required=False, allow_blank=True, help_text="Entered since the token’s user last looked."
     )

@@ -61,6 +61,6 @@ def _page(
         "fields": FIELDS,
         "wrong": wrong,
         "given_pk": given.instance.pk if given else None,
-        "given": given.data if given else {},
+        "given": {name: given.data.get(name, "") for name in given.fields} if given else {},
     }
     return render(request, "web/links_out.html", context, status=status)
