@@ -74,16 +74,23 @@ function cellOf(name, row) {
   return row.cells?.[heads.findIndex((head) => head.dataset.edits === name)];
 }
 
+/** A place in the window that leaves room for a size. */
+const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
+
 /** Show the dialog over a cell; where that is not shown, as on a phone, it stands in the middle like any other. */
 function stand(place, cell) {
   const box = cell?.getBoundingClientRect();
-  place.classList.toggle("in-place", Boolean(box?.width));
+  const over = Boolean(box?.width);
+  place.classList.toggle("in-place", over);
   place.removeAttribute("style");
+  const at = (size) => within(box.top - 4, size, innerHeight);
+  // Where it stands is said before it is shown, so that it is nowhere else first, not for a frame.
+  if (over) {
+    place.style.left = within(box.left - 12, parseFloat(getComputedStyle(place).width), innerWidth);
+    place.style.top = at(0);
+  }
   if (!place.open) place.showModal();
-  if (!box?.width) return;
-  const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
-  place.style.left = within(box.left - 12, place.offsetWidth, innerWidth);
-  place.style.top = within(box.top - 4, place.offsetHeight, innerHeight);
+  if (over) place.style.top = at(place.offsetHeight);
 }
 
 /** Give a cell of a row the focus, or the row's first link. */
