@@ -55,7 +55,6 @@ urlpatterns = [
     path("accounts/<int:pk>/emails/", attending.emails, name="emails"),
     path("accounts/<int:pk>/audit/", panels.audit, name="audit"),
     path("accounts/<int:pk>/brief/", panels.brief, name="brief"),
-    path("accounts/<int:pk>/contacts/<int:contact>/erase/", erasing.person, name="erase_person"),
     path("accounts/<int:pk>/credits/", panels.credit, name="credit"),
     path("accounts/<int:pk>/credits/<int:credit>/correct/", panels.correct, name="credit_correct"),
     path("accounts/<int:pk>/erase/", erasing.account, name="erase"),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.crm.models import OutLink
 from apps.crm.models.outlink import FIELDS
 from apps.web.forms.base import sentence
-from apps.web.panel_forms import OutLinkForm
+from apps.web.forms.panels import OutLinkForm
 from apps.web.rights import SignedIn, needs
 
 

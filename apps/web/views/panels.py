@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.crm.brief import brief as brief_of
 from apps.crm.models import Account, AuditPoint, Credit, Note, Policy
 from apps.web.display import amount
-from apps.web.panel_forms import AuditForm, CorrectForm, CreditForm, PinForm
+from apps.web.forms.panels import AuditForm, CorrectForm, CreditForm, PinForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import Clash
 from apps.web.views.editing import clashing, undo_of
