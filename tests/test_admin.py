@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.crm.models import Account, Alert, Bill, Label, Note, Policy, StageTransition, Task, User
-from apps.crm.pipeline import Stage, refusal
+from apps.crm.options import refusal
+from apps.crm.pipeline import Stage
 from apps.intake.models import ApiToken, Import
 from apps.playbooks.models import Act, Run, Switch
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user, with_facts

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.crm.models import Account, Contact, Label
-from apps.crm.pipeline import STAGES, Stage, refusal
+from apps.crm.options import refusal
+from apps.crm.pipeline import STAGES, Stage
 from tests.apis import assert_error
 from tests.factories import NOW, account, in_days, user
 

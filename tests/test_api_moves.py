@@ -5,7 +5,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.crm.models import StageTransition
-from apps.crm.pipeline import Stage, refusal
+from apps.crm.options import refusal
+from apps.crm.pipeline import Stage
 from tests.apis import Api, assert_error
 from tests.factories import account, snapshot, user, with_facts
 from tests.test_pipeline import FACTS, PERMITTED, expected

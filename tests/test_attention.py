@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.crm.models import Account, Contact, Outreach, Policy
-from apps.crm.models.account import mark_of_now
+from apps.crm.models.touched import mark_of_now
 from apps.crm.pipeline import Stage
 from apps.web.standing import standing
 from tests.factories import NOW, account, in_days, snapshot, user

@@ -14,7 +14,8 @@ from django.utils import timezone
 from apps.crm import keyset
 from apps.crm.board import LANE_SIZE, LIMITS, standing
 from apps.crm.models import Account, Alert, Call, Task
-from apps.crm.pipeline import CLOSED, OPEN, OUTSIDE, STAGES, TOO_LONG_AFTER, Stage, options, refusal
+from apps.crm.options import options, refusal
+from apps.crm.pipeline import CLOSED, OPEN, OUTSIDE, STAGES, TOO_LONG_AFTER, Stage
 from tests.factories import account, snapshot, user, with_facts
 
 pytestmark = pytest.mark.django_db

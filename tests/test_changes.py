@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.crm.models import Account
-from apps.crm.models.account import mark_of_now
+from apps.crm.models.touched import mark_of_now
 from apps.crm.pipeline import Stage
 from tests.factories import NOW, TODAY, account, user
 

@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.crm.models import Account, Note, StageTransition, Task
-from apps.crm.pipeline import STAGES, Stage, options
+from apps.crm.options import options
+from apps.crm.pipeline import STAGES, Stage
 from tests.factories import NOW, account, in_days, snapshot, user, with_facts
 
 pytestmark = pytest.mark.django_db

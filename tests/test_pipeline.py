@@ -7,7 +7,9 @@ from django.db import transaction
 
 from apps.crm.models import Account, StageTransition
 from apps.crm.models.moving import ReasonRequired, Refused
-from apps.crm.pipeline import MOVES, STAGES, Stage, options, refusal, stage_from_text
+from apps.crm.options import options, refusal
+from apps.crm.pipeline import MOVES, STAGES, Stage
+from apps.crm.spelling import stage_from_text
 from tests.factories import NOW, account, snapshot, user, with_facts
 
 S = Stage

@@ -17,7 +17,8 @@ from django.db.models.expressions import RawSQL
 
 from apps.crm.keyset import counts
 from apps.crm.models import Call
-from apps.crm.pipeline import MOVES, OPEN, OUTSIDE, STAGES, Facts, Guard, Stage, likeliest_first
+from apps.crm.options import likeliest_first
+from apps.crm.pipeline import MOVES, OPEN, OUTSIDE, STAGES, Facts, Guard, Stage
 from apps.crm.policy import Numbers
 
 LANE_SIZE = 25

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from json import dumps
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
@@ -18,48 +17,7 @@ from apps.crm.fields import Problem, shown
 from apps.crm.models import Account, User
 from apps.crm.models.erasure import PERSON_HASH
 from apps.crm.pipeline import Stage
-
-# The columns of an account that are reported, and their types. A bit of `given` says which a row names.
-_COLUMNS = {
-    "name": "text",
-    "domain": "text",
-    "plan": "text",
-    "mrr": "numeric",
-    "forecast": "numeric",
-    "forecast_at": "timestamptz",
-    "credit_use": "numeric",
-    "bills_reported": "integer",
-    "next_renewal_on": "date",
-    "contract_renewal_on": "date",
-    "plan_ends_on": "date",
-    "users_count": "integer",
-    "stripe_customer_id": "text",
-    "contacted_sales": "boolean",
-    "sales_contact_kind": "text",
-    "sales_contact_name": "text",
-    "sales_contact_email": "text",
-    "owner_id": "bigint",
-    "owner_reported": "text",
-    "payment_risk": "text",
-}
-_BIT = {column: 1 << position for position, column in enumerate(_COLUMNS)}
-_RENAMED = {"bills_paid": "bills_reported", "owner": "owner_id"}
-_NO_SALES_CONTACT = {"kind": "", "name": "", "email": ""}
-
-_TABLE = f"""
-DROP TABLE IF EXISTS pg_temp.reported;
-CREATE TEMPORARY TABLE reported (
-    row integer, external_id text, given bigint, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())},
-    contacts jsonb, labels text[], more_labels text[],
-    stage text, stage_since timestamptz, stage_written text, quarantine text,
-    account_id bigint, created boolean NOT NULL DEFAULT false, changed boolean NOT NULL DEFAULT false
-) ON COMMIT DROP
-"""
-_LABELLED = ("labels", "more_labels")
-_PLACED = ("stage", "stage_since", "stage_written", "quarantine")
-_COPIED = ("row", "external_id", "given", *_COLUMNS, "contacts", *_LABELLED, *_PLACED)
-_PLACE = {column: place for place, column in enumerate(_COPIED)}
-_COPY = f"COPY reported ({', '.join(_COPIED)}) FROM STDIN"
+from apps.crm.reported import BIT, COLUMNS, COPY, TABLE, copied
 
 _FIND = """
 UPDATE reported SET account_id = account.id FROM crm_account account
@@ -115,14 +73,14 @@ SELECT count(*) FROM (
 
 def _said(column: str) -> str:
     """What a column is to be: what the row says, or what the account has where the row is silent."""
-    return f"CASE WHEN reported.given & {_BIT[column]} <> 0 THEN reported.{column} ELSE account.{column} END"
+    return f"CASE WHEN reported.given & {BIT[column]} <> 0 THEN reported.{column} ELSE account.{column} END"
 
 
 _MARK_CHANGED = f"""
 UPDATE reported SET changed = true FROM crm_account account
 WHERE account.id = reported.account_id AND NOT created AND (
-    ({", ".join(f"account.{column}" for column in _COLUMNS)})
-        IS DISTINCT FROM ({", ".join(_said(column) for column in _COLUMNS)})
+    ({", ".join(f"account.{column}" for column in COLUMNS)})
+        IS DISTINCT FROM ({", ".join(_said(column) for column in COLUMNS)})
     OR EXISTS (
         SELECT FROM jsonb_to_recordset(reported.contacts) AS said (email text, name text, role text)
         LEFT JOIN crm_contact contact ON contact.account_id = account.id AND contact.email = said.email
@@ -146,7 +104,7 @@ WHERE account.id = reported.account_id AND NOT created AND (
 
 _UPDATE = f"""
 UPDATE crm_account account
-SET {", ".join(f"{column} = {_said(column)}" for column in _COLUMNS)},
+SET {", ".join(f"{column} = {_said(column)}" for column in COLUMNS)},
     payment_risk_at = CASE WHEN account.payment_risk = {_said("payment_risk")}
                            THEN account.payment_risk_at ELSE %(now)s END,
     payment_risk_by_id = CASE WHEN account.payment_risk = {_said("payment_risk")}
@@ -191,6 +149,7 @@ _LABELS = (
     ON CONFLICT DO NOTHING
     """,
 )
+
 # Written only where it says something new, so that the same file twice changes nothing.
 _THEIR_STAGE = """
     INSERT INTO crm_theirstage (account_id, stage, written, since, said_at)
@@ -257,10 +216,10 @@ class Report:
 
     def __init__(self, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(_TABLE)
-            with cursor.copy(_COPY) as copy:
+            cursor.execute(TABLE)
+            with cursor.copy(COPY) as copy:
                 for number, row in rows:
-                    copy.write_row(_copied(number, row))
+                    copy.write_row(copied(number, row))
             cursor.execute("ANALYZE reported")
             cursor.execute(_FIND)
             cursor.execute(_WITHOUT_ERASED)
@@ -362,23 +321,6 @@ def report_accounts(
         return Report(rows).write(source=source, now=now, by=by)
 
 
-def _copied(number: int, row: Mapping[str, Any]) -> list[Any]:
-    """One row as the temporary table holds it."""
-    # Only what the row names is looked at, which is little of what it might.
-    cells: list[Any] = [None] * len(_COPIED)
-    given = 0
-    for name, value in row.items():
-        if name == "sales_contact":
-            parts = {f"sales_contact_{part}": said for part, said in (value or _NO_SALES_CONTACT).items()}
-        else:
-            parts = {_RENAMED.get(name, name): dumps(value) if name == "contacts" else value}
-        for column, said in parts.items():
-            cells[_PLACE[column]] = said
-            given |= _BIT.get(column, 0)
-    cells[_PLACE["row"]], cells[_PLACE["given"]] = number, given
-    return cells
-
-
 def _defaults() -> dict[str, Any]:
     """What a new account has where nothing is said, by column."""
     return {
@@ -392,7 +334,7 @@ def _insert() -> str:
     """Insert what is not here, in one order for all who do; another's insert meanwhile is found afterwards."""
     said = {
         "external_id": "external_id",
-        **{column: f"coalesce({column}, %({column})s::{kind})" for column, kind in _COLUMNS.items()},
+        **{column: f"coalesce({column}, %({column})s::{kind})" for column, kind in COLUMNS.items()},
         "quarantine": "coalesce(quarantine, '')",
         "held_by": "%(held_by)s",
         "reported_by": "%(source)s",

@@ -13,6 +13,7 @@ from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from apps.crm.board import BY_RENEWAL, COLUMNS, Row, with_next_call
 from apps.crm.models import Account, User
 from apps.crm.models.account import PaymentRisk
+from apps.crm.months import monday
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 
@@ -40,8 +41,8 @@ def _owners(numbers: Numbers) -> dict[str, str]:
 
 
 def _week_starts(numbers: Numbers) -> list[date]:
-    monday = numbers.today - timedelta(days=numbers.today.weekday())
-    return [monday + timedelta(weeks=week) for week in range(_WEEKS + 1)]
+    this_week = monday(numbers.today)
+    return [this_week + timedelta(weeks=week) for week in range(_WEEKS + 1)]
 
 
 def _week(numbers: Numbers) -> Case:

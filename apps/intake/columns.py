@@ -26,8 +26,9 @@ from apps.crm.fields import (
     words,
 )
 from apps.crm.models import Policy, User
-from apps.crm.pipeline import Stage, is_quarantined, stage_from_text
+from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
+from apps.crm.spelling import is_quarantined, stage_from_text
 
 # Segments are shown from the stage and the facts (the handbook's names); any other comes in as a label.
 DERIVED_SEGMENTS = frozenset(

@@ -11,20 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Protocol
-from uuid import UUID
+from typing import Any, ClassVar, Protocol
 
-from django.conf import settings
-from django.db.models import Q
-
-from apps.crm.models import Account, Bill, Call, Policy, Purchase, Signal, User
+from apps.crm.models import Account, Bill, Call, Policy, Purchase, Signal
 from apps.crm.models.bill import ReportedBill
 from apps.crm.models.call import Told as CallTold
 from apps.crm.models.moving import MoveError
 from apps.crm.pipeline import Engagement, Stage
 from apps.crm.reporting import BadRows, report_accounts
-from apps.intake.matching import NotFound, Who, accounts_of
-from apps.outbox.models import Message
+from apps.intake.matching import NotFound, Who
 
 # A customer who answers within this of being closed as "no engagement" has engaged after all.
 LATE_REPLY = timedelta(days=14)
@@ -58,7 +53,7 @@ class Fact(Protocol):
         """The subjects that are known once it is applied: events that looked for them in vain are tried again."""
 
 
-def _moved(account: Account, to: Stage, context: Context, reason: str = "") -> str:
+def moved(account: Account, to: Stage, context: Context, reason: str = "") -> str:
     """Try a move, and say what became of it."""
     try:
         row = account.move(to, by=None, now=context.now, cause=context.cause, reason=reason)
@@ -67,25 +62,25 @@ def _moved(account: Account, to: Stage, context: Context, reason: str = "") -> s
     return f"Moved to “{to.label}”." if row else ""
 
 
-def _engaged(account: Account, via: Engagement, context: Context, moves: Mapping[Stage, Stage]) -> str:
+def engaged(account: Account, via: Engagement, context: Context, moves: Mapping[Stage, Stage]) -> str:
     """Note that the customer engaged, and make the move that follows at this stage, if any."""
     stage = Stage(account.stage)
     closed = account.stage_since
     said = ""
     if to := moves.get(stage):
-        said = _moved(account, to, context)
+        said = moved(account, to, context)
     account.engage(via, now=context.now)
     if stage == Stage.ONBOARDED_NO_ENGAGEMENT and closed and context.now - closed <= LATE_REPLY:
-        said = _moved(account, Stage.ONBOARDED_ENGAGED, context)
+        said = moved(account, Stage.ONBOARDED_ENGAGED, context)
     return said
 
 
-def _sentence(*parts: str) -> str:
+def sentence(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """A fact that says whose account it is about."""
 
     who: Who
@@ -123,7 +118,7 @@ class AccountReported:
 
 
 @dataclass(frozen=True)
-class CustomerKnown(_About):
+class CustomerKnown(About):
     """A billing system's customer exists, or was changed."""
 
     def apply(self, account: Account, context: Context) -> str:
@@ -143,7 +138,7 @@ def _remember_customer(account: Account, who: Who) -> bool:
 
 
 @dataclass(frozen=True)
-class BillTold(_About):
+class BillTold(About):
     """A bill as it stands. ``told`` names no account yet."""
 
     told: ReportedBill
@@ -157,7 +152,7 @@ class BillTold(_About):
 
 
 @dataclass(frozen=True)
-class CallFact(_About):
+class CallFact(About):
     """A call was booked, held, cancelled, missed, or found not to be missed. ``who`` may be empty for a known call."""
 
     told: CallTold
@@ -185,13 +180,13 @@ class CallFact(_About):
         )
         said = self._SAYS[self.told.what] if made.changed else "Nothing new is said of the call."
         if self.told.what == "booked":
-            return _sentence(said, self._booked(account, call, context))
+            return sentence(said, self._booked(account, call, context))
         moved = f"Moved to “{Stage(made.moved.to_stage).label}”." if made.moved else ""
-        return _sentence(said, moved, made.stayed)
+        return sentence(said, moved, made.stayed)
 
     def _booked(self, account: Account, call: Call, context: Context) -> str:
         """What follows from a booking, whatever became of the call since: it was booked, for whoever hears it late."""
-        said = _engaged(account, "call", context, _BOOKED_FROM)
+        said = engaged(account, "call", context, _BOOKED_FROM)
         if account.stage == Stage.AWAITING_FINAL_OUTREACH:
             _task_once(
                 account, "They booked a call: move them back, or hold it as the last one", call, context
@@ -214,7 +209,7 @@ def _task_once(account: Account, title: str, call: Call, context: Context) -> No
 
 
 @dataclass(frozen=True)
-class Bought(_About):
+class Bought(About):
     """A consultation was paid for."""
 
     order_id: str
@@ -239,9 +234,9 @@ class Bought(_About):
         )
         if not new:
             return "The purchase was known."
-        said = _moved(account, Stage.PAID_CALL, context)
+        said = moved(account, Stage.PAID_CALL, context)
         account.engage("purchase", now=context.now)
-        return _sentence("The purchase was kept.", said)
+        return sentence("The purchase was kept.", said)
 
     def answers(self, account: Account) -> Iterable[str]:
         return [f"order:{self.order_id}"]
@@ -279,7 +274,7 @@ class Refunded:
 
 
 @dataclass(frozen=True)
-class Signalled(_About):
+class Signalled(About):
     """Something said once that moves nothing by itself."""
 
     kind: str
@@ -303,7 +298,7 @@ class Signalled(_About):
 
 
 @dataclass(frozen=True)
-class Referred(_About):
+class Referred(About):
     """Sales took the account."""
 
     at: datetime
@@ -311,92 +306,5 @@ class Referred(_About):
     reason: str = ""
 
     def apply(self, account: Account, context: Context) -> str:
-        note = _sentence(f"Referred by {self.by}." if self.by else "Referred by Sales.", self.reason)
-        return _moved(account, Stage.SALES_HANDOFF, context, reason=note) or "Sales has it already."
-
-
-@dataclass(frozen=True)
-class Outbound:
-    """A colleague wrote to people at one account or more, or to the account that is named."""
-
-    to: tuple[str, ...]
-    sender: str
-    at: datetime
-    starts: bool
-    external_id: str = ""
-
-    def accounts(self, context: Context) -> Sequence[int]:
-        if not User.objects.sender_group().filter(email__iexact=self.sender).exists():
-            raise Ignored(f"{self.sender} is not a specialist, so it is no outreach.")
-        if self.external_id:
-            return [Who(external_id=self.external_id).account_id()]
-        ours = User.objects.with_addresses(self.to)
-        others = [
-            address for address in self.to if address not in ours and address != settings.MAIL_LOG_ADDRESS
-        ]
-        if not others:
-            raise Ignored("It went to colleagues alone, so it is no outreach.")
-        return accounts_of(others)
-
-    def apply(self, account: Account, context: Context) -> str:
-        account.heard("last_outreach_at", self.at)
-        if not (self.starts and account.stage == Stage.NEW):
-            return "The outreach was noted."
-        said = _moved(account, Stage.INITIATED, context)
-        if account.last_reply_at and account.last_reply_at >= self.at:
-            # Their answer came in before we heard what it answers.
-            said = _sentence(said, _moved(account, Stage.ENGAGED_EMAIL, context))
-        return said
-
-    def answers(self, account: Account) -> Iterable[str]:
-        return ()
-
-
-@dataclass(frozen=True)
-class Inbound(_About):
-    """A person at the customer wrote to us. ``who`` is the sender."""
-
-    at: datetime
-
-    def accounts(self, context: Context) -> Sequence[int]:
-        if User.objects.with_addresses([self.who.email]):
-            raise Ignored(f"{self.who.email} is a colleague, so it is no reply.")
-        return super().accounts(context)
-
-    def apply(self, account: Account, context: Context) -> str:
-        account.heard("last_reply_at", self.at)
-        said = _engaged(account, "email", context, {Stage.INITIATED: Stage.ENGAGED_EMAIL})
-        return _sentence("The reply was noted.", said)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """Mail to a person came back for good, or they want no more. ``reference`` is our outbox's, where it was ours."""
-
-    what: Literal["bounced", "unsubscribed"]
-    email: str
-    at: datetime
-    reference: UUID | None = None
-
-    _SAYS: ClassVar[Mapping[str, str]] = {
-        "bounced": "Mail to {} came back for good.",
-        "unsubscribed": "{} wants no more automatic mail.",
-    }
-
-    def accounts(self, context: Context) -> Sequence[int]:
-        theirs = Q(contacts__email=self.email)
-        if self.reference:
-            theirs |= Q(messages__reference=self.reference)
-        return [*Account.objects.filter(theirs).order_by("pk").distinct().values_list("pk", flat=True)]
-
-    def apply(self, account: Account, context: Context) -> str:
-        contacts = account.contacts.all()
-        keep = {"bounced": contacts.bounce, "unsubscribed": contacts.unsubscribe}[self.what]
-        keep(self.email, now=self.at)
-        said = self._SAYS[self.what].format(self.email)
-        if self.reference:
-            Message.objects.sent().filter(reference=self.reference, account=account).update(because=said)
-        return said
-
-    def answers(self, account: Account) -> Iterable[str]:
-        return ()
+        note = sentence(f"Referred by {self.by}." if self.by else "Referred by Sales.", self.reason)
+        return moved(account, Stage.SALES_HANDOFF, context, reason=note) or "Sales has it already."

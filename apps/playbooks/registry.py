@@ -15,7 +15,8 @@ from django.db.models import OuterRef, Q, Subquery
 from apps.crm import scope
 from apps.crm.enough import Enough
 from apps.crm.models import Account, StageTransition
-from apps.crm.pipeline import Stage, permitted
+from apps.crm.options import permitted
+from apps.crm.pipeline import Stage
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks import billing, leaving, paid_calls, sales, surveys
 from apps.playbooks.occasions import (

@@ -15,6 +15,7 @@ from django.db.models import Q
 from apps.crm.enough import Enough, never
 from apps.crm.metrics import METRICS, Row
 from apps.crm.models import Policy, User
+from apps.crm.months import monday
 from apps.crm.scope import dollars
 from apps.outbox.mail import written
 from apps.outbox.models import Message
@@ -62,12 +63,12 @@ def _cohort(row: Row, reader: Reader) -> tuple[str, str] | None:
 
 def _last_week(row: Row, reader: Reader) -> tuple[str, str] | None:
     values = row.values
-    monday = reader.numbers.today - timedelta(days=reader.numbers.today.weekday() + 7)
-    if values["week"] != monday:
+    week = monday(reader.numbers.today) - timedelta(weeks=1)
+    if values["week"] != week:
         return None
     closed = sum(values[name] for name in ("in_6a", "in_6b", "in_6c", "in_6d"))
     words = f"{values['entered']} entered, {values['written']} outreaches, {values['called']} calls, {closed} closed"
-    return f"Week of {monday.day} {monday:%b}", words
+    return f"Week of {week.day} {week:%b}", words
 
 
 def _on_time(row: Row, reader: Reader) -> tuple[str, str] | None:

@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from apps.crm.keyset import counts
 from apps.crm.models import Alert, AuditPoint, Credit, Note, Notice, Policy, Task, User
-from apps.crm.models.account import mark_of_now
 from apps.crm.models.alert import alert_kind
+from apps.crm.models.touched import mark_of_now
 from apps.intake.events import LATE_AFTER, TOO_MANY
 from apps.intake.models import Event
 from apps.outbox.models import Gate

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import django_filters
 from django.contrib.postgres.expressions import ArraySubquery
@@ -16,14 +14,12 @@ from django.http import QueryDict
 
 from apps.crm.alerts import AMOUNT, CURRENCY, AlertFilter, IdFilter
 from apps.crm.calls import CallFilter
-from apps.crm.cells import cell
 from apps.crm.feedback import FeedbackFilter
 from apps.crm.filters import AccountFilter, DailyFilter, QueryFilter
 from apps.crm.keyset import Column as Sorted
 from apps.crm.keyset import in_order
 from apps.crm.models import (
     Account,
-    AccountLabel,
     Alert,
     AuditPoint,
     Bill,
@@ -45,30 +41,10 @@ from apps.intake.inbox import EventFilter
 from apps.intake.models import Event
 from apps.outbox.models import CHANNELS, Message
 from apps.playbooks.models import Act
+from apps.web.accountfile import ACCOUNT, LABELS, OF_LIST
+from apps.web.csvfile import BOM, Column, plain, written
 
-# Excel reads a file without it as if it were not UTF-8; our own import takes it.
-BOM = "\ufeff"
 AT_ONCE = 1_000
-
-Facts = Mapping[str, Any]
-
-
-class Column(NamedTuple):
-    """A column of a file: its header, the fact or facts it is made of, and how, where it is not one as it stands."""
-
-    header: str
-    facts: tuple[str, ...]
-    read: Callable[..., Any] = lambda value: value
-
-    def of(self, row: Facts) -> str:
-        return cell(self.read(*(row[fact] for fact in self.facts)))
-
-
-def _plain(*headers: str, **renamed: str) -> tuple[Column, ...]:
-    """Columns that are one fact each: of the header's own name, or of the one given to it."""
-    return tuple(
-        Column(name, (fact,)) for name, fact in {**{name: name for name in headers}, **renamed}.items()
-    )
 
 
 class OfAccountFilter(QueryFilter):
@@ -96,78 +72,9 @@ class MessageFilter(OfAccountFilter):
         return rows & getattr(Message.objects, state)()
 
 
-def _labels(names: list[str]) -> str:
-    """Labels as the import reads them: with semicolons, or as JSON where one would be torn apart."""
-    torn = any(name[:1] in "[{" or {",", ";"} & {*name} for name in names)
-    return json.dumps(names, ensure_ascii=False) if torn else "; ".join(names)
-
-
-def _sales_contact(kind: str, name: str, email: str) -> str:
-    """An AE, CSM or AM as the import reads it, as JSON where a short form would say something else."""
-    if not kind:
-        return ""
-    if {"<", ">", "@"} & {*name}:
-        return json.dumps({"kind": kind, "name": name, "email": email}, ensure_ascii=False)
-    person = f"{name} <{email}>".strip() if email and name else email or name
-    return f"{kind}: {person}" if person else kind
-
-
-def _owner(email: str | None, active: bool | None, reported: str) -> str:
-    """What the import takes for the same owner again: an active colleague's address, or a name without a login."""
-    return email if email and active and not reported else "" if email else reported
-
-
-_LABELS = ArraySubquery(
-    AccountLabel.objects.filter(account=OuterRef("pk")).order_by("label__name").values("label__name")
-)
 _HOSTS = ArraySubquery(CallHost.objects.filter(call=OuterRef("pk")).order_by("pk").values("user__username"))
 
-# The first part is what the import reads: it finds nothing new in it. What only we know stands behind, under
-# headers the import does not know, the stage among them: a file moves nobody who is here.
-_ACCOUNT = (
-    *_plain("external_id", "name", "domain", "plan", "mrr", "forecast", "forecast_at", "credit_use"),
-    *_plain(bills_paid="bills_reported"),
-    *_plain("next_renewal_on", "contract_renewal_on", "plan_ends_on", "users_count", "stripe_customer_id"),
-    Column(
-        "sales_contact", ("sales_contact_kind", "sales_contact_name", "sales_contact_email"), _sales_contact
-    ),
-    *_plain("contacted_sales"),
-    Column("labels", ("label_names",), _labels),
-    *_plain("payment_risk"),
-    Column("owner", ("owner__email", "owner__is_active", "owner_reported"), _owner),
-    *_plain(current_stage="stage", current_stage_since="stage_since"),
-    *_plain(
-        "renewal_on", "version", "entered_at", "engaged_at", "engaged_via", owner_login="owner__username"
-    ),
-    *_plain(
-        "last_outreach_at", "last_reply_at", "next_task_on", "notes_count", "open_alerts", "extended_until"
-    ),
-    *_plain(counted_bills="bills_paid"),
-    *_plain("scope", "route", "held_by", "quarantine", "created_at", "changed_at"),
-)
-# What stands in the file for each column of the list, beside the id and the name.
-_OF_LIST = {
-    "account": ("domain", "plan"),
-    "renewal": ("next_renewal_on", "contract_renewal_on", "renewal_on"),
-    "stage": ("current_stage", "current_stage_since"),
-    "forecast": ("forecast", "forecast_at"),
-    "owner": ("owner", "owner_login"),
-    "outreach": ("last_outreach_at", "last_reply_at"),
-    "task": ("next_task_on",),
-    "notes": ("notes_count",),
-    "users": ("users_count",),
-    "labels": ("labels",),
-    "alerts": ("open_alerts",),
-    "risk": ("payment_risk",),
-    "plan": ("plan",),
-    "bills": ("bills_paid", "counted_bills"),
-    "credit": ("plan_ends_on",),
-    "entered": ("entered_at",),
-    "route": ("route",),
-    # People are taken out by their own table alone, which takes a right of its own.
-    "contacts": (),
-}
-_WHOSE = _plain(account="account__external_id", account_name="account__name")
+_WHOSE = plain(account="account__external_id", account_name="account__name")
 
 
 @dataclass(frozen=True)
@@ -211,12 +118,10 @@ class Export:
     def _chosen(self, query: QueryDict) -> tuple[Column, ...]:
         """The columns for ``columns=``, in its order, of accounts alone; all of them where it says none we know."""
         given = [key for value in query.getlist("columns") for key in value.split(",")]
-        keys = [key for key in given if key in _OF_LIST]
-        if not keys or self.columns is not _ACCOUNT:
+        keys = [key for key in given if key in OF_LIST]
+        if not keys or self.columns is not ACCOUNT:
             return self.columns
-        headers = dict.fromkeys(
-            ["external_id", "name", *(header for key in keys for header in _OF_LIST[key])]
-        )
+        headers = dict.fromkeys(["external_id", "name", *(header for key in keys for header in OF_LIST[key])])
         known = {column.header: column for column in self.columns}
         return tuple(known[header] for header in headers)
 
@@ -228,25 +133,25 @@ EXPORTS: dict[str, Export] = {
             "daily",
             "Daily list",
             "The accounts of the daily list: those in open stages, unless stages or a search are given",
-            _ACCOUNT,
+            ACCOUNT,
             DailyFilter,
             Account.objects.all(),
-            more={"label_names": _LABELS},
+            more={"label_names": LABELS},
         ),
         Export(
             "accounts",
             "Accounts",
             "All accounts, in and outside the pipeline; the import finds nothing new in it",
-            _ACCOUNT,
+            ACCOUNT,
             AccountFilter,
             Account.objects.all(),
-            more={"label_names": _LABELS},
+            more={"label_names": LABELS},
         ),
         Export(
             "contacts",
             "Contacts",
             "The people of the accounts",
-            (*_WHOSE, *_plain("email", "name", "role", "do_not_contact", "bounced_at", "unsubscribed_at")),
+            (*_WHOSE, *plain("email", "name", "role", "do_not_contact", "bounced_at", "unsubscribed_at")),
             OfAccountFilter,
             Contact.objects.all(),
             right="export people",
@@ -257,7 +162,7 @@ EXPORTS: dict[str, Export] = {
             "The ledger of moves",
             (
                 *_WHOSE,
-                *_plain("version", "from_stage", "to_stage", "at", "cause", "reason", by="by__username"),
+                *plain("version", "from_stage", "to_stage", "at", "cause", "reason", by="by__username"),
             ),
             OfAccountFilter,
             StageTransition.objects.all(),
@@ -268,7 +173,7 @@ EXPORTS: dict[str, Export] = {
             "What was written down",
             (
                 *_WHOSE,
-                *_plain(
+                *plain(
                     "kind",
                     "product",
                     "text",
@@ -287,7 +192,7 @@ EXPORTS: dict[str, Export] = {
             "What colleagues wrote to customers",
             (
                 *_WHOSE,
-                *_plain("at", "to", "template", "way", "subject", "text", by="by__username"),
+                *plain("at", "to", "template", "way", "subject", "text", by="by__username"),
             ),
             OfAccountFilter,
             Outreach.objects.all(),
@@ -297,7 +202,7 @@ EXPORTS: dict[str, Export] = {
             "feedback",
             "Feedback",
             "What customers said of the products",
-            (*_WHOSE, *_plain("product", "text", "created_at", author="author__username")),
+            (*_WHOSE, *plain("product", "text", "created_at", author="author__username")),
             FeedbackFilter,
             Note.objects.all(),
         ),
@@ -307,11 +212,11 @@ EXPORTS: dict[str, Export] = {
             "Your open tasks, or those a page of tasks shows",
             (
                 *_WHOSE,
-                *_plain("title", "due_on", "urgent", "remind_on", "assignee_reported", "cause", "created_at"),
-                *_plain(
+                *plain("title", "due_on", "urgent", "remind_on", "assignee_reported", "cause", "created_at"),
+                *plain(
                     "done_at", "dropped", assignee="assignee__username", created_by="created_by__username"
                 ),
-                *_plain(done_by="done_by__username"),
+                *plain(done_by="done_by__username"),
             ),
             TaskFilter,
             Task.objects.all(),
@@ -322,9 +227,9 @@ EXPORTS: dict[str, Export] = {
             "The alerts that want somebody now, or those a page of alerts shows",
             (
                 *_WHOSE,
-                *_plain("kind", "subject", "text", "attempts", "amount", "currency", "raised_at"),
-                *_plain("acknowledged_at", "snoozed_until", "resolved_at", "resolution"),
-                *_plain(assignee="assignee__username", resolved_by="resolved_by__username"),
+                *plain("kind", "subject", "text", "attempts", "amount", "currency", "raised_at"),
+                *plain("acknowledged_at", "snoozed_until", "resolved_at", "resolution"),
+                *plain(assignee="assignee__username", resolved_by="resolved_by__username"),
             ),
             AlertFilter,
             Alert.objects.all(),
@@ -336,9 +241,7 @@ EXPORTS: dict[str, Export] = {
             "Calls to come and calls that were",
             (
                 *_WHOSE,
-                *_plain(
-                    "external_id", "kind", "status", "starts_at", "ends_at", "marked_at", "contact_email"
-                ),
+                *plain("external_id", "kind", "status", "starts_at", "ends_at", "marked_at", "contact_email"),
                 Column("hosts", ("host_logins",), "; ".join),
             ),
             CallFilter,
@@ -351,10 +254,10 @@ EXPORTS: dict[str, Export] = {
             "The bills, as the billing system told them",
             (
                 *_WHOSE,
-                *_plain(
+                *plain(
                     "external_id", "status", "amount", "currency", "attempts", "period_start", "period_end"
                 ),
-                *_plain("due_on", "paid_at", "reported_at"),
+                *plain("due_on", "paid_at", "reported_at"),
             ),
             OfAccountFilter,
             Bill.objects.all(),
@@ -366,7 +269,7 @@ EXPORTS: dict[str, Export] = {
             "The paid calls that were bought, as the shop told them",
             (
                 *_WHOSE,
-                *_plain("external_id", "email", "amount", "currency", "bought_at", "refunded_at"),
+                *plain("external_id", "email", "amount", "currency", "bought_at", "refunded_at"),
             ),
             OfAccountFilter,
             Purchase.objects.all(),
@@ -378,8 +281,8 @@ EXPORTS: dict[str, Export] = {
             "Credits and refunds as they were written down; a correction takes away what it corrects",
             (
                 *_WHOSE,
-                *_plain("kind", "amount", "currency", "on", "why", "at", "corrects", entry="pk"),
-                *_plain(by="by__username"),
+                *plain("kind", "amount", "currency", "on", "why", "at", "corrects", entry="pk"),
+                *plain(by="by__username"),
             ),
             OfAccountFilter,
             Credit.objects.all(),
@@ -389,7 +292,7 @@ EXPORTS: dict[str, Export] = {
             "audit",
             "Audit points",
             "What was looked at in the accounts, and what it saves a month",
-            (*_WHOSE, *_plain("what", "state", "saving", "at", by="by__username")),
+            (*_WHOSE, *plain("what", "state", "saving", "at", by="by__username")),
             OfAccountFilter,
             AuditPoint.objects.all(),
         ),
@@ -399,7 +302,7 @@ EXPORTS: dict[str, Export] = {
             "Who was asked how their onboarding was, and what they said",
             (
                 *_WHOSE,
-                *_plain("asked_at", "score", "word", "answered_at", "changed_at", contact="contact__email"),
+                *plain("asked_at", "score", "word", "answered_at", "changed_at", contact="contact__email"),
             ),
             OfAccountFilter,
             Survey.objects.all(),
@@ -409,7 +312,7 @@ EXPORTS: dict[str, Export] = {
             "acts",
             "Playbook acts",
             "What the playbooks did, and why",
-            (*_WHOSE, *_plain("playbook", "occasion", "at", "because", "skipped", by="by__username")),
+            (*_WHOSE, *plain("playbook", "occasion", "at", "because", "skipped", by="by__username")),
             OfAccountFilter,
             Act.objects.all(),
         ),
@@ -419,8 +322,8 @@ EXPORTS: dict[str, Export] = {
             "Messages that wait, left or were held back",
             (
                 *_WHOSE,
-                *_plain("reference", "channel", "kind", "to", "subject", "text", "automatic", "created_at"),
-                *_plain("due_at", "sent_at", "held_at", "failed_at", "tries", "because"),
+                *plain("reference", "channel", "kind", "to", "subject", "text", "automatic", "created_at"),
+                *plain("due_at", "sent_at", "held_at", "failed_at", "tries", "because"),
             ),
             MessageFilter,
             Message.objects.all(),
@@ -431,34 +334,11 @@ EXPORTS: dict[str, Export] = {
             "What other systems told us, without the raw messages",
             (
                 *_WHOSE,
-                *_plain("provider", "external_id", "type", "subject", "state", "sentence", "received_at"),
-                *_plain("done_at", "tries"),
+                *plain("provider", "external_id", "type", "subject", "state", "sentence", "received_at"),
+                *plain("done_at", "tries"),
             ),
             EventFilter,
             Event.objects.all(),
         ),
     )
 }
-
-
-def written(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    """CSV in pieces of some hundred lines: one piece a line would cost more than the line."""
-    piece = _Piece()
-    writer = csv.writer(piece)
-    writer.writerow(header)
-    for number, row in enumerate(rows, 1):
-        writer.writerow(row)
-        if not number % 200:
-            yield piece.taken()
-    yield piece.taken()
-
-
-class _Piece(list[str]):
-    """What a writer writes to, until it is taken."""
-
-    write = list.append
-
-    def taken(self) -> str:
-        found = "".join(self)
-        self.clear()
-        return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 
 from apps.crm.board import LANE_SIZE, Holding
 from apps.crm.filters import AccountFilter
 from apps.crm.keyset import count_text
+from apps.crm.months import monday
 from apps.crm.past import Look, Stood
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
@@ -29,11 +30,6 @@ def board_of(request: SignedIn, now: datetime) -> Board:
                 return kind(request, now, on)
             board.filter.notices.append(_BROKEN.format(given[:40]))
     return board
-
-
-def monday(today: date) -> date:
-    """The Monday of a day's week."""
-    return today - timedelta(days=today.weekday())
 
 
 def _day(text: str, numbers: Numbers) -> date | None:

@@ -12,7 +12,8 @@ from django.http import QueryDict
 from markupsafe import escape
 
 from apps.crm.models import AccountLabel, Call, Contact
-from apps.crm.models.account import PaymentRisk, Plan, first_outreach_due_on
+from apps.crm.models.account import PaymentRisk, Plan
+from apps.crm.models.waiting import first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers
 from apps.web.display import GROUPS, away_short, day, days_since, money, on_it, runway_at

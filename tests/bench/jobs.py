@@ -19,7 +19,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.crm.demo.story import external_id
+from apps.crm.demo.cast import external_id
 from apps.crm.models import Account, Policy, StageTransition
 from apps.crm.reporting import report_accounts
 from apps.intake.columns import suggested

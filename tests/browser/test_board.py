@@ -7,7 +7,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from apps.crm.models import Account, StageTransition
-from apps.crm.pipeline import CLOSED, STAGES, Stage, options
+from apps.crm.options import options
+from apps.crm.pipeline import CLOSED, STAGES, Stage
 from tests.browser.boards import WIDE, card, drag, grab, said, stages
 from tests.browser.conftest import deaf, until
 from tests.factories import account, user

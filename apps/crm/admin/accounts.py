@@ -18,7 +18,8 @@ from django.utils import timezone
 from apps.crm.admin.base import OfAccount, OneLine, Records
 from apps.crm.models import Account, AccountLabel, Bill, Contact, Label, Notice, StageTransition, User
 from apps.crm.models.moving import Conflict, MoveError
-from apps.crm.pipeline import Stage, options
+from apps.crm.options import options
+from apps.crm.pipeline import Stage
 
 
 class AccountForm(forms.ModelForm):

@@ -11,9 +11,10 @@ from django.contrib.auth.models import Group
 from django.db import connection, reset_queries
 
 from apps.crm.demo import scenes, words
+from apps.crm.demo.cast import Cast, external_id
 from apps.crm.demo.scenes import Scene
 from apps.crm.demo.store import reserve, save
-from apps.crm.demo.story import Cast, Story, external_id
+from apps.crm.demo.story import Story
 from apps.crm.models import Account, Label, OutLink, User
 from apps.crm.policy import Policy
 

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from django.db.models import Model
 from psycopg.types.json import Jsonb
 
-from apps.crm.demo.story import Cast, Story
+from apps.crm.demo.cast import Cast
+from apps.crm.demo.story import Story
 from apps.crm.models import (
     Account,
     AccountLabel,

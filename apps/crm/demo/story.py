@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,6 +12,7 @@ from typing import Any
 from django.db.models import Model
 
 from apps.crm.demo import words
+from apps.crm.demo.cast import Cast, external_id, money, name_of
 from apps.crm.demo.scenes import GAPS, Scene
 from apps.crm.demo.told import Told
 from apps.crm.models import (
@@ -23,7 +23,6 @@ from apps.crm.models import (
     Call,
     CallHost,
     Contact,
-    Label,
     Note,
     Notice,
     Purchase,
@@ -32,8 +31,8 @@ from apps.crm.models import (
 )
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.transition import StageTransition, is_automatic
-from apps.crm.pipeline import MOVES, Stage, refusal
-from apps.crm.policy import Numbers
+from apps.crm.options import refusal
+from apps.crm.pipeline import MOVES, Stage
 
 S = Stage
 BILL_DAYS = 30
@@ -44,21 +43,6 @@ SUMMARIES = {
 }
 CALLS = {S.INTRO_CALL_COMPLETED: Call.Kind.INTRO, S.SECOND_CALL_COMPLETED: Call.Kind.SECOND}
 BOOKED_AS = {S.CALL_BOOKED: Call.Kind.INTRO, S.PAID_CALL: Call.Kind.CONSULTATION}
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Who and what demo accounts are about: the team, its labels, the policy of the day."""
-
-    specialists: list[User]
-    lead: User
-    labels: list[Label]
-    legacy_labels: dict[str, Label]
-    numbers: Numbers
-
-    @property
-    def today(self) -> date:
-        return self.numbers.today
 
 
 class Story:
@@ -130,15 +114,15 @@ class Story:
         )
         reported_at = numbers.start_of(self.cast.today)
         plan = chance.choice(PLANS) if self.days else Plan.PAY_AS_YOU_GO
-        forecast = _money(min(chance.lognormvariate(5.9, 0.7) + 100, 1950))
+        forecast = money(min(chance.lognormvariate(5.9, 0.7) + 100, 1950))
         if stage == S.SALES_HANDOFF:
-            forecast = _money(2000 + chance.lognormvariate(6.5, 0.8))
+            forecast = money(2000 + chance.lognormvariate(6.5, 0.8))
         elif stage == S.OUTSIDE and not self.scene.quarantined:
-            forecast = _money(chance.uniform(5, 95))
+            forecast = money(chance.uniform(5, 95))
         elif stage == S.CHURNED:
             forecast = Decimal(0)
         elif self.scene.is_open and self._often(0.02):
-            forecast = _money(chance.uniform(2000, 3500))
+            forecast = money(chance.uniform(2000, 3500))
         renewal = self._renewal()
         name = name_of(index)
         account = Account(
@@ -148,10 +132,10 @@ class Story:
             domain=f"{name.lower().replace(' ', '-')}.demo.example",
             stripe_customer_id=f"cus_demo{seed}x{index:07}",
             plan=plan,
-            mrr=_money(float(forecast) * chance.uniform(0.6, 1.1)),
+            mrr=money(float(forecast) * chance.uniform(0.6, 1.1)),
             forecast=forecast,
             forecast_at=reported_at,
-            credit_use=_money(chance.uniform(1600, 3000)) if plan in (Plan.STARTUP, Plan.YC) else None,
+            credit_use=money(chance.uniform(1600, 3000)) if plan in (Plan.STARTUP, Plan.YC) else None,
             next_renewal_on=renewal,
             contract_renewal_on=renewal if plan == Plan.ANNUAL else None,
             plan_ends_on=renewal if plan in (Plan.STARTUP, Plan.YC) else None,
@@ -324,7 +308,7 @@ class Story:
             due_on = renewal - timedelta(days=BILL_DAYS * back)
             status = Bill.Status.OPEN if failed and back == 1 else Bill.Status.PAID
             self._bill(
-                due_on, status, _money(float(self.account.mrr or 50) * self.chance.uniform(0.7, 1.2) + 1)
+                due_on, status, money(float(self.account.mrr or 50) * self.chance.uniform(0.7, 1.2) + 1)
             )
         if self.days and self.scene.stage != S.CHURNED:
             self._bill(renewal, Bill.Status.UPCOMING, self.account.forecast or Decimal(0))
@@ -417,22 +401,3 @@ class Story:
                 raised_at=self.cast.numbers.start_of(self.cast.today),
             )
         )
-
-
-def external_id(seed: int, index: int) -> str:
-    """The id an account has whenever it is made."""
-    return f"demo-{seed}-{index:07}"
-
-
-def name_of(index: int) -> str:
-    """A company's name; no two of the first many thousands are alike."""
-    firsts, seconds = words.FIRST_WORDS, words.SECOND_WORDS
-    # A step that shares no factor with the number of pairs visits each of them before any comes again.
-    pairs = len(firsts) * len(seconds)
-    pair, again = index * 1009 % pairs, index // pairs
-    name = f"{firsts[pair % len(firsts)]} {seconds[pair // len(firsts)]}"
-    return f"{name} {words.PLACES[(again - 1) % len(words.PLACES)]}" if again else name
-
-
-def _money(amount: float) -> Decimal:
-    return Decimal(round(amount * 100)) / 100

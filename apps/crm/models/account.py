@@ -1,33 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
-from django.core.exceptions import EmptyResultSet
 from django.core.validators import MaxLengthValidator, MinValueValidator
-from django.db import connection, models, transaction
-from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Cast, Coalesce, Concat, Greatest, TruncDate, Upper
+from django.db import models, transaction
+from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models.functions import Coalesce, Concat, Greatest, Upper
 from django.utils import timezone
 
 from apps.crm.models.attention import Attended
-from apps.crm.models.call import Call
+from apps.crm.models.belongings import Belonging, BelongingQuerySet
 from apps.crm.models.contact import Contact
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.moving import Conflict, Movable
-from apps.crm.models.note import Note
 from apps.crm.models.notice import Notice
 from apps.crm.models.outreach import Reachable
 from apps.crm.models.scoping import ScopedQuerySet
-from apps.crm.models.task import Task
-from apps.crm.models.transition import StageTransition
+from apps.crm.models.touched import ThisTransaction, TouchedQuerySet
 from apps.crm.models.user import User
+from apps.crm.models.waiting import WAITING, WaitingQuerySet
 from apps.crm.pipeline import ONBOARDED, OPEN, Engagement, Stage
-from apps.crm.policy import Numbers
 from apps.crm.scope import ASKING, Asks, Outcome
 
 
@@ -47,33 +43,6 @@ class PaymentRisk(models.TextChoices):
     HIGH = "high", "High"
 
 
-def _call_ahead(numbers: Numbers) -> Exists:
-    """Whether a call, booked or held, stands between the start of the team's today and the end of the renewal's day."""
-    return Exists(
-        Call.objects.filter(
-            account=OuterRef("pk"),
-            status__in=(Call.Status.BOOKED, Call.Status.HELD),
-            starts_at__gte=numbers.start_of(numbers.today),
-            starts_at__lt=Func(
-                OuterRef("renewal_on"),
-                Value(numbers.time_zone),
-                template="((%(expressions)s)",
-                arg_joiner=" + 1)::timestamp AT TIME ZONE ",
-                output_field=models.DateTimeField(),
-            ),
-        )
-    )
-
-
-def first_outreach_due_on(entered_at: datetime, renewal_on: date | None, numbers: Numbers) -> date:
-    """The earlier of two rules: so long after entry, or so long before the renewal; never before entry."""
-    entered = numbers.day_of(entered_at)
-    due = entered + timedelta(days=numbers.outreach_after_entry_days)
-    if renewal_on is not None:
-        due = min(due, renewal_on - timedelta(days=numbers.outreach_before_renewal_days))
-    return max(due, entered)
-
-
 class Words(Func):
     """The words of a search text, as the database looks them up: one by one, or by how they begin."""
 
@@ -85,35 +54,7 @@ class Words(Func):
     output_field = SearchVectorField()
 
 
-# They wrote, and we have not written since.
-WAITING = Q(last_reply_at__isnull=False) & (
-    Q(last_outreach_at__isnull=True) | Q(last_reply_at__gt=F("last_outreach_at"))
-)
-
-
-class Snapshot(Func):
-    """Which transactions had ended when the statement began; a mark for ``touched_since``."""
-
-    template = "pg_current_snapshot()::text"
-    output_field = models.TextField()
-
-
-class ThisTransaction(Func):
-    """The transaction under way, as ``touched`` keeps it."""
-
-    template = "pg_current_xact_id()::text::bigint"
-    output_field = models.BigIntegerField()
-
-
-def mark_of_now() -> str:
-    """The mark of this moment."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_snapshot()::text")
-        mark: str = cursor.fetchone()[0]
-        return mark
-
-
-class AccountQuerySet(ScopedQuerySet):
+class AccountQuerySet(ScopedQuerySet, BelongingQuerySet, WaitingQuerySet, TouchedQuerySet):  # type: ignore[override]
     def locked(self, pk: int) -> Account:
         """An account as it is now, its row taken for the rest of the transaction, before anything that hangs on it."""
         found: Account = self.select_for_update(no_key=True).get(pk=pk)
@@ -148,21 +89,6 @@ class AccountQuerySet(ScopedQuerySet):
             found |= Q(pk__in=list(contacts[:1000]))
         return self.filter(found)
 
-    def touched_since(self, mark: str) -> AccountQuerySet:
-        """Accounts whose shown facts were changed by a transaction that had not ended when ``mark`` was taken.
-
-        Nothing slips in behind a mark, however long its transaction took. Annotated with the next ``mark``.
-        """
-        unseen = Func(
-            F("touched"),
-            Value(mark),
-            template="(NOT pg_visible_in_snapshot(%(expressions)s::pg_snapshot))",
-            arg_joiner="::text::xid8, ",
-            output_field=models.BooleanField(),
-        )
-        oldest = int(mark.partition(":")[0])
-        return self.filter(Q(touched__gte=oldest) & Q(unseen)).annotate(mark=Snapshot())
-
     def fresh_since(self, moment: datetime) -> AccountQuerySet:
         """Accounts that entered, or whose renewal became another day, after a moment."""
         return self.filter(Q(entered_at__gt=moment) | Q(renewal_moved_at__gt=moment))
@@ -182,50 +108,6 @@ class AccountQuerySet(ScopedQuerySet):
         """
         return self.filter(quarantine="", their_stage__isnull=False).exclude(their_stage__stage=F("stage"))
 
-    def awaiting_outreach(self, numbers: Numbers) -> AccountQuerySet:
-        """“Write now”: nobody has written yet, the first outreach is due, and nobody put the account off."""
-        entered_before = numbers.today - timedelta(days=numbers.outreach_after_entry_days)
-        renews_before = numbers.today + timedelta(days=numbers.outreach_before_renewal_days)
-        return self.awake(numbers.today).filter(
-            Q(stage=Stage.NEW),
-            Q(entered_at__lt=numbers.end_of(entered_before)) | Q(renewal_on__lte=renews_before),
-        )
-
-    def awake(self, today: date) -> AccountQuerySet:
-        """Accounts that nobody put off to a day after ``today``."""
-        return self.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today))
-
-    def snoozed(self, today: date) -> AccountQuerySet:
-        """Accounts that somebody put off to a day after ``today``."""
-        return self.filter(snoozed_until__gt=today)
-
-    def waiting_for_us(self) -> AccountQuerySet:
-        """Accounts that wrote to us after we last wrote to them."""
-        return self.filter(WAITING)
-
-    def without_call_ahead(self, numbers: Numbers) -> AccountQuerySet:
-        """Accounts with no call from the team's today on, up to the day of the renewal.
-
-        A call held earlier today counts still: what waits for it is due the day after.
-        """
-        return self.filter(~_call_ahead(numbers))
-
-    def last_written_to_by(self, day: date, numbers: Numbers) -> AccountQuerySet:
-        """Accounts whose last outreach, or else their way into 2, lies on ``day`` or before, or is unknown."""
-        initiated = StageTransition.objects.filter(account=OuterRef("pk"), to_stage=Stage.INITIATED)
-        rows = self.alias(
-            written_at=Coalesce("last_outreach_at", Subquery(initiated.order_by("-version").values("at")[:1]))
-        )
-        return rows.filter(Q(written_at__isnull=True) | Q(written_at__lt=numbers.end_of(day)))
-
-    def left_in_place(self, stage: Stage, days_before_renewal: int, numbers: Numbers) -> AccountQuerySet:
-        """Accounts that no person has taken out of ``stage`` since that many days before their renewal."""
-        taken_out = StageTransition.objects.filter(account=OuterRef("pk"), from_stage=stage, by__isnull=False)
-        since = Cast(OuterRef("renewal_on") - Value(days_before_renewal), models.DateField())
-        return self.filter(
-            ~Exists(taken_out.alias(day=TruncDate("at", tzinfo=numbers.zone)).filter(day__gte=since))
-        )
-
     def give_to(self, owner: int | None, *, by: User | None, now: datetime) -> dict[int, int | None]:
         """Give them to the person of this id, who is told, or to nobody; whose each was of those that changed."""
         others = self.filter(owner__isnull=False) if owner is None else self.exclude(owner=owner)
@@ -235,76 +117,8 @@ class AccountQuerySet(ScopedQuerySet):
             Notice.objects.tell(Notice(user_id=owner, account_id=pk, by=by, at=now) for pk in was)
         return was
 
-    def put_label(self, label: Label, *, now: datetime) -> list[int]:
-        """Put a label on them; the ids of those that did not wear it."""
-        bare = list(self.exclude(accountlabel__label=label).values_list("pk", flat=True))
-        AccountLabel.objects.bulk_create(
-            (AccountLabel(account_id=pk, label=label) for pk in bare), ignore_conflicts=True
-        )
-        Account.objects.filter(pk__in=bare).update(changed_at=now)
-        return bare
 
-    def take_label(self, label: int | None, *, now: datetime) -> list[int]:
-        """Take the label of this id off them; the ids of those that wore it."""
-        worn = AccountLabel.objects.filter(label=label, account__in=self.values("pk"))
-        ids = list(worn.values_list("account", flat=True))
-        AccountLabel.objects.filter(label=label, account__in=ids).delete()
-        Account.objects.filter(pk__in=ids).update(changed_at=now)
-        return ids
-
-    def add_tasks(
-        self, title: str, due_on: date | str, *, by: User, now: datetime, assignee: int | None
-    ) -> dict[int, int]:
-        """Add the same to do to each, for the person of this id, who is told; the task's id by account."""
-        tasks = Task.objects.bulk_create(
-            Task(
-                account_id=pk, title=title, due_on=due_on, assignee_id=assignee, created_by=by, created_at=now
-            )
-            for pk in self.values_list("pk", flat=True)
-        )
-        Notice.objects.tell_of_tasks(tasks, by=by, now=now)
-        self.recount()
-        return {task.account_id: task.pk for task in tasks}
-
-    def recount(self) -> int:
-        """Bring the counts kept on these accounts up to date; returns how many were wrong."""
-        try:
-            chosen, values = self.order_by().values("pk").query.sql_with_params()
-        except EmptyResultSet:
-            return 0
-        with connection.cursor() as cursor:
-            # What is put into the text is Django's own SQL; its values stand beside it.
-            cursor.execute(
-                f"""
-                UPDATE crm_account account
-                SET (notes_count, next_task_on, open_alerts, bills_held, first_bill) =
-                    (counted.notes, counted.task_on, counted.alerts, counted.bills, counted.first_bill)
-                FROM (
-                    SELECT id,
-                        (SELECT count(*) FROM crm_note WHERE account_id = chosen.id) AS notes,
-                        (SELECT min(due_on) FROM crm_task
-                         WHERE account_id = chosen.id AND done_at IS NULL) AS task_on,
-                        (SELECT count(*) FROM crm_alert
-                         WHERE account_id = chosen.id AND resolved_at IS NULL) AS alerts,
-                        (SELECT count(*) FROM crm_bill
-                         WHERE account_id = chosen.id AND status = 'paid' AND amount > 0) AS bills,
-                        (SELECT amount FROM crm_bill
-                         WHERE account_id = chosen.id AND status IN ('open', 'paid', 'uncollectible') AND amount > 0
-                         ORDER BY period_start, id LIMIT 1) AS first_bill
-                    FROM ({chosen}) AS chosen (id)
-                ) AS counted
-                WHERE counted.id = account.id
-                  AND (account.notes_count, account.next_task_on, account.open_alerts, account.bills_held,
-                       account.first_bill)
-                      IS DISTINCT FROM
-                      (counted.notes, counted.task_on, counted.alerts, counted.bills, counted.first_bill)
-                """,  # nosec B608
-                values,
-            )
-            return cursor.rowcount
-
-
-class Account(Attended, Reachable, Movable):
+class Account(Attended, Reachable, Belonging, Movable):
     """A customer, as far as onboarding goes: what we know of it, where it stands, what we remember."""
 
     external_id = models.CharField(max_length=200)
@@ -545,63 +359,9 @@ class Account(Attended, Reachable, Movable):
     def stage_label(self) -> str:
         return Stage(self.stage).label
 
-    def outreach_due_on(self, numbers: Numbers) -> date | None:
-        """The day the first outreach is due; None once written to."""
-        if self.stage != Stage.NEW or self.entered_at is None:
-            return None
-        return first_outreach_due_on(self.entered_at, self.renewal_on, numbers)
-
     def touch(self) -> None:
         """Have open pages draw it anew, where what hangs on it changed and no fact of its own did."""
         Account.objects.filter(pk=self.pk).update(touched=ThisTransaction())
-
-    def add_note(
-        self,
-        text: str,
-        *,
-        by: User | None,
-        now: datetime,
-        kind: str = Note.Kind.NOTE,
-        product: str = "",
-    ) -> Note:
-        """Write down a note, tell whom it names, and return it; ``product`` in the spelling used before."""
-        with transaction.atomic():
-            self.lock()
-            product = Note.objects.spelled(product)
-            note = Note.objects.create(
-                account=self, text=text, author=by, kind=kind, product=product, created_at=now
-            )
-            note.mention(by=by, now=now)
-            self.recount()
-        return note
-
-    def add_task(
-        self,
-        title: str,
-        due_on: date,
-        *,
-        by: User | None,
-        now: datetime,
-        assignee: User | None = None,
-        cause: str = "",
-        transition: StageTransition | None = None,
-    ) -> Task:
-        """Add something to do by a day, tell whom it is for, and return it."""
-        with transaction.atomic():
-            self.lock()
-            task = Task.objects.create(
-                account=self,
-                title=title,
-                due_on=due_on,
-                created_by=by,
-                created_at=now,
-                assignee=assignee,
-                cause=cause,
-                transition=transition,
-            )
-            Notice.objects.tell_of_tasks([task], by=by, now=now)
-            self.recount()
-        return task
 
     def edit(
         self, *, now: datetime, by: User | None = None, seen: datetime | None = None, **facts: Any
@@ -635,38 +395,3 @@ class Account(Attended, Reachable, Movable):
             return False
         self.engaged_at, self.engaged_via = now, via
         return True
-
-    def heard(self, what: str, at: datetime) -> None:
-        """Bring ``last_outreach_at`` or ``last_reply_at`` forward to ``at``; it never goes back.
-
-        A new reply ends a snooze.
-        """
-        news = Q(**{f"{what}__isnull": True}) | Q(**{f"{what}__lt": at})
-        wakes = {"snoozed_until": None} if what == "last_reply_at" else {}
-        Account.objects.filter(news, pk=self.pk).update(**{what: at}, **wakes)
-        self.refresh_from_db(fields=[what, *wakes])
-
-    def add_label(self, name: str, *, now: datetime) -> Label:
-        """Put a label on it, in the spelling the team has used before, and return it."""
-        with transaction.atomic():
-            self.lock()
-            label = Label.called(name)
-            AccountLabel.objects.get_or_create(account=self, label=label)
-            self.edit(now=now)
-        return label
-
-    def relabel(
-        self, *, now: datetime, by: User, seen: datetime | None = None, labels: Iterable[Label]
-    ) -> None:
-        """Let it wear just these labels; ``seen`` and what it raises are those of ``edit``."""
-        with transaction.atomic():
-            self.lock()
-            self.edit(now=now, by=by, seen=seen)
-            self.labels.set(labels)
-
-    def remove_label(self, label: Label, *, now: datetime) -> None:
-        """Take a label off; one that is not there is no matter."""
-        with transaction.atomic():
-            self.lock()
-            AccountLabel.objects.filter(account=self, label=label).delete()
-            self.edit(now=now)

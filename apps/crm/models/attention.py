@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -66,6 +66,18 @@ class Attended(models.Model):
         changed = type(self)._base_manager.filter(pk=self.pk, snoozed_until=seen).update(snoozed_until=until)
         self.refresh_from_db(fields=["snoozed_until"])
         return bool(changed)
+
+
+class AttendedQuerySet(models.QuerySet[Any]):
+    """Accounts, as far as they are put off."""
+
+    def awake(self, today: date) -> Self:
+        """Accounts that nobody put off to a day after ``today``."""
+        return self.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today))
+
+    def snoozed(self, today: date) -> Self:
+        """Accounts that somebody put off to a day after ``today``."""
+        return self.filter(snoozed_until__gt=today)
 
 
 def _since(numbers: Numbers) -> datetime:

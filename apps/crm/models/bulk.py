@@ -20,7 +20,8 @@ from apps.crm.models.label import Label
 from apps.crm.models.moving import MoveError
 from apps.crm.models.task import Task
 from apps.crm.models.user import User
-from apps.crm.pipeline import STAGES, Stage, refusal
+from apps.crm.options import refusal
+from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
 # So many are changed while somebody waits; more are the worker's.

@@ -11,23 +11,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from apps.crm.models.alert import Alert
+from apps.crm.models.counted import CountedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition, is_automatic
 from apps.crm.models.user import User
-from apps.crm.pipeline import (
-    AFTER_INTRO_CALL,
-    MOVES,
-    REACHED_BY_ENGAGEMENT,
-    Engagement,
-    Pipeline,
-    Stage,
-    permitted,
-    refusal,
-)
+from apps.crm.options import permitted, refusal
+from apps.crm.pipeline import AFTER_INTRO_CALL, MOVES, REACHED_BY_ENGAGEMENT, Engagement, Pipeline, Stage
 from apps.crm.policy import Policy
 
 # What a move may change on the account beside its stage and version, and what undo therefore restores.
@@ -273,7 +266,7 @@ class Movable(Pipeline):
             self.stage_before_paid_call = source
 
 
-class MovableQuerySet(models.QuerySet[Any]):
+class MovableQuerySet(CountedQuerySet):
     """Accounts, as far as moving many of them at once goes. Both methods must run inside a transaction."""
 
     def move_all(
@@ -374,10 +367,6 @@ class MovableQuerySet(models.QuerySet[Any]):
                 },
             )
         return placed
-
-    def recount(self) -> int:
-        """Bring the counts kept on these accounts up to date; returns how many were wrong."""
-        raise NotImplementedError
 
     def _ledger(self, select: str, values: Mapping[str, Any]) -> dict[int, int]:
         """Write ledger rows from a SELECT of their columns; account id to row id."""

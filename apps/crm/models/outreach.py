@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
+from django.db.models import Q
 
 from apps.crm.letters import LETTERS
 from apps.crm.models.moving import Conflict
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
+from apps.crm.models.waiting import first_outreach_due_on
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 
@@ -93,6 +95,22 @@ class Reachable(models.Model):
                 return True, None
             seen = version if closes else None
             return True, self.move(to, by=outreach.by, now=outreach.at, cause=cause, version=seen)
+
+    def outreach_due_on(self: Any, numbers: Numbers) -> date | None:
+        """The day the first outreach is due; None once written to."""
+        if self.stage != Stage.NEW or self.entered_at is None:
+            return None
+        return first_outreach_due_on(self.entered_at, self.renewal_on, numbers)
+
+    def heard(self: Any, what: str, at: datetime) -> None:
+        """Bring ``last_outreach_at`` or ``last_reply_at`` forward to ``at``; it never goes back.
+
+        A new reply ends a snooze.
+        """
+        news = Q(**{f"{what}__isnull": True}) | Q(**{f"{what}__lt": at})
+        wakes = {"snoozed_until": None} if what == "last_reply_at" else {}
+        type(self)._base_manager.filter(news, pk=self.pk).update(**{what: at}, **wakes)
+        self.refresh_from_db(fields=[what, *wakes])
 
     def last_of_others(self: Any, me: User, numbers: Numbers) -> Outreach | None:
         """The last mail another colleague wrote to them, unless it is too long ago to matter."""

@@ -14,7 +14,8 @@ from apps.crm.fields import FIELDS, MOST_LABELS, SALES_CONTACT_KINDS, read_accou
 from apps.crm.filters import RENEWS, RISKS, SORTS, STAGE_CHOICES, TASKS, AccountFilter
 from apps.crm.models import Account, Contact
 from apps.crm.models.account import Plan
-from apps.crm.pipeline import STAGES, Engagement, options
+from apps.crm.options import options
+from apps.crm.pipeline import STAGES, Engagement
 from apps.crm.policy import Policy
 from apps.crm.reporting import BadRows, report_accounts
 from apps.intake.api.door import Asked, Door, account_or_404

@@ -13,18 +13,8 @@ from apps.crm.models.call import Told, What
 from apps.intake.doors import signatures
 from apps.intake.doors.letters import MOST_RECIPIENTS, of_a_machine
 from apps.intake.doors.reading import at, currency, maybe, need
-from apps.intake.facts import (
-    AccountReported,
-    Bought,
-    CallFact,
-    Fact,
-    Ignored,
-    Inbound,
-    Outbound,
-    Referred,
-    Refunded,
-    Signalled,
-)
+from apps.intake.facts import AccountReported, Bought, CallFact, Fact, Ignored, Referred, Refunded, Signalled
+from apps.intake.mailed import Inbound, Outbound
 from apps.intake.matching import Who
 
 verify = signatures.standard

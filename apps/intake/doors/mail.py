@@ -18,7 +18,8 @@ from apps.intake.doors import signatures
 from apps.intake.doors.letters import MOST_RECIPIENTS, Letter, domain_of
 from apps.intake.doors.mailers import MAILERS, Post
 from apps.intake.doors.reading import at
-from apps.intake.facts import Delivery, Fact, Ignored, Inbound, Outbound
+from apps.intake.facts import Fact, Ignored
+from apps.intake.mailed import Delivery, Inbound, Outbound
 from apps.intake.matching import Who
 
 INBOUND = "inbound"

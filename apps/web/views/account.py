@@ -26,7 +26,8 @@ from apps.crm.models import (
 from apps.crm.models.audit import REMINDED
 from apps.crm.models.credit import sums
 from apps.crm.models.outlink import REFUND_POLICY
-from apps.crm.pipeline import CLOSED, OPEN, STAGES, Stage, likeliest_first
+from apps.crm.options import likeliest_first
+from apps.crm.pipeline import CLOSED, OPEN, STAGES, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import Outcome, segments
 from apps.crm.track import reached_since_entry, track

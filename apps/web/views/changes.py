@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from apps.crm.models import Account
-from apps.crm.models.account import mark_of_now
+from apps.crm.models.touched import mark_of_now
 
 # More than this at once is an import or a sweep: the page is told to draw itself anew.
 MOST = 200

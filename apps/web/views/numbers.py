@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_safe
 from apps.crm.metrics import METRICS
 from apps.crm.models import Policy
 from apps.web import numbers as shown
-from apps.web.exports import BOM, written
+from apps.web.csvfile import BOM, written
 from apps.web.rights import SignedIn
 from apps.web.views.exports import as_file
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.crm.models import Account, Policy, StageTransition, TheirStage
-from apps.crm.pipeline import likeliest_first
+from apps.crm.options import likeliest_first
 from apps.web.rights import SignedIn
 
 SHOWN = 50

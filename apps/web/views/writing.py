@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, AuditPoint, Label, Note, Policy, User
 from apps.crm.models.audit import REMINDED
-from apps.crm.pipeline import likeliest_first
+from apps.crm.options import likeliest_first
 from apps.web.display import away, day, on_it
 from apps.web.forms.account import NoteForm, TaskForm
 from apps.web.rights import SignedIn, needs
