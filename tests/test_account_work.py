@@ -1,151 +1,24 @@
-"""The panels of an account's page about the work: its weeks, audit, credits, brief, risk, links and pinned notes."""
+"""The panels of an account's page about the work: audit, credits, brief, risk and pinned notes."""
 
-import json
 import re
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import pairwise
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.urls import reverse
 
-from apps.crm.models import Account, AuditPoint, Credit, Note, OutLink, Policy, RiskAssessment
+from apps.crm.models import Account, AuditPoint, Credit, Note, RiskAssessment
 from apps.crm.models.audit import POINTS
-from apps.crm.models.outlink import USUAL
 from apps.crm.pipeline import Stage
-from apps.crm.track import reached_since_entry, track
-from apps.web.trackplot import WIDTH, drawn
-from tests.factories import NOW, TODAY, account, call, in_days, user
+from tests.account_pages import post, said, shown, toast
+from tests.factories import NOW, TODAY, account, call, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
-
-
-def said(answer):
-    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
-
-
-def shown(browser, of, **query):
-    return said(browser.get(f"/accounts/{of.pk}/", query))
-
-
-def post(browser, view, of, /, *further, **values):
-    return browser.post(reverse(f"web:{view}", args=[of.pk, *further]), {"from": "account"} | values)
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def give(of, by, **facts):
     usual = {"kind": "missed_call", "amount": Decimal(30), "currency": "USD", "on": TODAY, "why": "Missed."}
     return Credit.objects.record(of, by=by, now=NOW, **usual | facts)
-
-
-# The eight weeks
-
-WEEKS_AGO = {weeks: NOW - timedelta(weeks=weeks) for weeks in range(12)}
-
-
-def planned(of, **policy):
-    of.refresh_from_db()
-    for name, value in policy.items():
-        Policy.objects.create(name=name, value=value, starts_on=in_days(-100))
-    numbers = Policy.at(NOW)
-    return track(of, reached_since_entry(of), numbers)
-
-
-def states(of, **policy):
-    return [step.state for step in planned(of, **policy).steps]
-
-
-def entered(weeks, **facts):
-    """An account that entered so many weeks ago."""
-    made = account(**facts)
-    made.move(Stage.NEW, by=None, now=WEEKS_AGO[weeks], cause="board")
-    return made
-
-
-def test_each_step_of_the_eight_weeks_is_held_against_what_happened(me):
-    of = entered(5)
-    of.move(Stage.INITIATED, by=me, now=WEEKS_AGO[5] + timedelta(days=2), cause="board")
-    call(of, "intro", starts_at=WEEKS_AGO[1], status="held")
-    call(of, "second", starts_at=NOW + timedelta(days=2))
-    found = planned(of)
-    assert [(step.state, step.first, step.last) for step in found.steps] == [
-        ("done", in_days(-35), in_days(-29)),
-        ("late", in_days(-28), in_days(-15)),
-        ("booked", in_days(-14), in_days(-1)),
-        ("now", in_days(-7), in_days(6)),
-        ("ahead", in_days(7), in_days(20)),
-    ]
-    assert (found.week, found.ends_on, found.extended) == (6, in_days(20), 0)
-    assert [step.done_on for step in found.steps] == [in_days(-33), in_days(-7), None, None, None]
-    assert found.steps[2].booked_on == in_days(2)
-
-
-def test_what_nobody_did_is_overdue_where_it_is_due_to_everybody_and_passes_where_it_is_not(me):
-    assert states(entered(9)) == ["overdue", "passed", "passed", "passed", "overdue"]
-    gone = entered(9)
-    gone.move(Stage.CHURNED, by=me, now=NOW, cause="board", reason="Left")
-    assert set(states(gone)) == {"off"}
-
-
-def test_an_extension_moves_what_has_not_happened_and_leaves_what_has(me):
-    of = entered(8)
-    of.move(Stage.INITIATED, by=me, now=WEEKS_AGO[8], cause="board")
-    of.edit(extended_until=in_days(27), extended_reason="Holidays.", now=NOW)
-    found = planned(of)
-    assert (found.extended, found.ends_on) == (28, in_days(27))
-    assert [step.state for step in found.steps] == ["done", "passed", "now", "now", "ahead"]
-    assert [step.first for step in found.steps] == [in_days(-56), *map(in_days, (-21, -7, 0, 14))]
-
-
-def test_an_extension_within_the_weeks_moves_nothing():
-    of = entered(2)
-    before = planned(of)
-    of.edit(extended_until=in_days(3), extended_reason="Why not", now=NOW)
-    assert planned(of) == before
-
-
-def test_an_undone_move_and_one_before_the_last_entry_did_not_happen(me):
-    of = entered(3)
-    row = of.move(Stage.INITIATED, by=me, now=NOW, cause="board")
-    assert states(of)[0] == "late"
-    of.undo(by=me, now=NOW, transition_id=row.pk)
-    assert states(of)[0] == "overdue"
-    again = entered(10)
-    again.move(Stage.INITIATED, by=me, now=WEEKS_AGO[10], cause="board")
-    again.move(Stage.CHURNED, by=me, now=WEEKS_AGO[9], cause="board", reason="Left")
-    again.move(Stage.NEW, by=me, now=WEEKS_AGO[0], cause="board", reason="Back")
-    assert states(again) == ["now", "ahead", "ahead", "ahead", "ahead"]
-
-
-def test_the_weeks_are_numbers_of_the_policy():
-    of = entered(1)
-    assert states(of)[0] == "overdue"
-    assert states(of, track_outreach_to="2")[0] == "now"
-
-
-def test_the_track_is_drawn_on_one_strip_and_said_in_words(browser, me):
-    of = entered(5)
-    of.move(Stage.INITIATED, by=me, now=WEEKS_AGO[5] + timedelta(days=2), cause="board")
-    page = shown(browser, of)
-    for words in (
-        "Eight weeks week 6",
-        "Outreach week 1 19 Oct, in time",
-        "First call weeks 2–3 did not happen",
-        "Homework weeks 5–6 now, until 27 Nov",
-        "Final outreach weeks 7–8 from 28 Nov, in 7 days",
-        "From 17 Oct to 11 Dec.",
-    ):
-        assert words in page
-    strip = drawn(planned(of), TODAY)
-    assert all(0 <= line.x < line.x + line.width <= WIDTH + 0.1 for line in strip.lines)
-    assert strip.today == 200
-    assert strip.weeks == [40, 80, 120, 160, 200, 240, 280]
-    assert all(one < other for one, other in pairwise(strip.weeks))
-    assert "Begins when the account enters the pipeline." in shown(browser, account())
 
 
 # The audit
@@ -403,83 +276,6 @@ def test_revenue_sets_the_risk_and_nothing_else_of_the_work(client, role):
     refused = {name for name, answer in answers.items() if answer.status_code == 403}
     everything = {*answers}
     assert refused == {"viewer": everything, "revenue": everything - {"risk"}, "specialist": set()}[role]
-
-
-# Links out
-
-
-@pytest.fixture
-def links():
-    OutLink.objects.all().delete()
-    return OutLink.objects
-
-
-@pytest.fixture
-def lead(client):
-    client.force_login(user("lead"))
-    return client
-
-
-def test_a_link_is_filled_in_safely_and_left_out_where_its_fact_is_not_known(browser, links):
-    links.create(label="Stripe", url="https://stripe.example/c/{stripe_customer_id}")
-    links.create(label="Usage", url="https://metabase.example/?id={external_id}&d={domain}")
-    links.create(label="Docs", url="https://docs.example/")
-    of = account(external_id='a b/../?x=1&y#z"<', domain="acme.example")
-    page = browser.get(f"/accounts/{of.pk}/").text
-    assert "https://metabase.example/?id=a%20b%2F..%2F%3Fx%3D1%26y%23z%22%3C&amp;d=acme.example" in page
-    assert "https://docs.example/" in page
-    assert "stripe.example" not in page
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://a.example/",
-        "javascript:alert(1)",
-        "{domain}",
-        "https://{password}/",
-        "https://a.example/{",
-        "https://a.example/ b",
-        "https:///x",
-        "https://[/",
-    ],
-)
-def test_an_address_that_is_none_or_asks_for_what_there_is_not_is_refused(lead, links, url):
-    answer = lead.post("/settings/links/add/", {"label": "Mine", "url": url})
-    assert answer.status_code == 422
-    assert 'role="alert"' in answer.text
-    assert 'value="Mine"' in answer.text
-    assert not links.exists()
-
-
-def test_leads_add_change_and_remove_links_and_others_do_not(lead, client, links):
-    lead.post("/settings/links/add/", {"label": "Docs", "url": "https://docs.example/"})
-    one = links.get()
-    lead.post(f"/settings/links/{one.pk}/", {"label": "Manual", "url": "https://docs.example/{name}"})
-    one.refresh_from_db()
-    assert (one.label, one.url) == ("Manual", "https://docs.example/{name}")
-    taken = lead.post("/settings/links/add/", {"label": "Manual", "url": "https://x.example/"})
-    assert "There is a link of this label already." in said(taken)
-    lead.post("/settings/links/usual/")
-    lead.post("/settings/links/usual/")
-    assert set(links.values_list("label", flat=True)) == {"Manual", *USUAL}
-    assert "{external_id}" in lead.get("/settings/links/").text
-    lead.post(f"/settings/links/{one.pk}/remove/")
-    assert set(links.values_list("label", flat=True)) == {*USUAL}
-    before = list(links.values())
-    client.force_login(user("specialist"))
-    page = client.get("/settings/links/").text
-    assert ("https://{domain}/" in page, "/settings/links/add/" in page) == (True, False)
-    for address in ("add", "usual", f"{before[0]['id']}", f"{before[0]['id']}/remove"):
-        assert client.post(f"/settings/links/{address}/").status_code == 403
-    assert list(links.values()) == before
-
-
-def test_the_refund_policy_stands_beside_the_credits(browser, links):
-    of = account(Stage.NEW)
-    assert "Refund policy" not in shown(browser, of)
-    links.create(label="Refund policy", url="https://policy.example/")
-    assert browser.get(f"/accounts/{of.pk}/").text.count("https://policy.example/") == 2
 
 
 # Notes

@@ -1,8 +1,7 @@
-"""Sending: to a real Slack and a real mail server on loopback, well and not well."""
+"""Sending: to a real Slack on loopback, well and not well, and by more than one sender."""
 
 from __future__ import annotations
 
-import email.policy
 import os
 import signal
 import subprocess
@@ -11,47 +10,27 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from threading import Barrier
-from types import SimpleNamespace
 
 import pytest
-from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.intake.models import Event
 from apps.outbox import jobs, send, slack, wire
-from apps.outbox.mail import address_of, unsubscribe_url
-from apps.outbox.models import AUTOMATIC, LEASE, MAIL, MOST_TRIES, SLACK, Gate, Message
+from apps.outbox.models import LEASE, MOST_TRIES, SLACK, Gate, Message
 from config.celery import app
+from tests import sending
 from tests.factories import NOW, account, user
-from tests.outside import MailServer, Slack
+from tests.outside import Slack
+from tests.sending import gate, letter, note, tried, write
+
+clock = sending.clock
 
 HOUR = timedelta(hours=1)
-
-
-class Clock:
-    """The time as the sender is told it; sleeping moves it on."""
-
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(send, "time", SimpleNamespace(sleep=clock.sleep))
-    return clock
 
 
 @pytest.fixture
@@ -60,33 +39,6 @@ def stub(settings):
     with Slack() as server:
         settings.SLACK_WEBHOOK_URL = server.url
         yield server
-
-
-@pytest.fixture
-def mailbox(settings):
-    with MailServer() as server:
-        settings.EMAIL_URL = "set"
-        options = {"host": "127.0.0.1", "port": server.port, "username": "us", "password": "pw", "timeout": 5}
-        settings.MAILERS = {
-            "default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
-        }
-        yield server
-
-
-def note(subject, **more):
-    return Message.slack(subject, kind="test", subject=subject, **{"now": NOW} | more)
-
-
-def letter(subject="Hello", to="ann@acme.example", **more):
-    return Message.mail(subject, to=to, kind="test", subject=subject, text="Hi.", **{"now": NOW} | more)
-
-
-def write(*messages):
-    return Message.objects.write(messages)
-
-
-def gate(name=SLACK):
-    return Gate.objects.get(name=name)
 
 
 @pytest.mark.django_db
@@ -121,13 +73,6 @@ def test_slack_gets_text_in_which_nothing_acts(stub, clock):
     assert [block["text"]["text"] for block in body["blocks"][:2]] == [f"*{shown}*", shown]
     assert body["blocks"][1]["text"]["type"] == "plain_text"
     assert len(slack.escaped("<" * 5_000)) <= 4 * slack.MOST_SHOWN
-
-
-def tried(clock, channel=SLACK):
-    """Sweeps every quarter of an hour, for half a day."""
-    for _ in range(48):
-        send.drain(channel, clock=clock)
-        clock.sleep(900)
 
 
 TROUBLES = {
@@ -346,140 +291,6 @@ def test_a_sender_that_comes_back_too_late_does_not_undo_what_another_did(stub, 
 
 
 @pytest.mark.django_db
-def test_in_development_nothing_leaves_and_all_can_be_read(settings, clock):
-    settings.DEBUG, settings.SLACK_WEBHOOK_URL, settings.EMAIL_URL = True, "", ""
-    write(note("a"), note("b"), letter("c"))
-    assert (send.drain(SLACK, clock=clock), send.drain(MAIL, clock=clock)) == (2, 1)
-    assert list(Message.objects.values_list("sent_at", "kept_here")) == [(NOW, True)] * 3
-
-
-@pytest.mark.django_db
-def test_in_production_what_has_no_way_out_is_held_back_and_says_so(settings, clock):
-    settings.DEBUG, settings.SLACK_WEBHOOK_URL, settings.EMAIL_URL = False, "", ""
-    write(note("a"), letter("b"))
-    assert (send.drain(SLACK, clock=clock), send.drain(MAIL, clock=clock)) == (0, 0)
-    assert list(Message.objects.held().values_list("because", flat=True).order_by("key")) == [
-        "Slack is not set up: SLACK_WEBHOOK_URL.",
-        "Mail is not set up: EMAIL_URL.",
-    ]
-
-
-REFUSED = {
-    "http://hooks.example/x": "is not https",
-    "ftp://hooks.example/x": "is no https address",
-    "https://": "is no https address",
-    "https://me:pw@hooks.example/": "is no https address",
-    "https://hooks.example:99999/": "is no address",
-    "https://[::1/": "is no address",
-    "https://10.1.2.3/x": "lies inside a private network",
-    "https://169.254.169.254/latest": "lies inside a private network",
-    "https://localhost/": "lies inside a private network",
-    "https://[::ffff:192.168.0.1]/": "lies inside a private network",
-}
-
-
-@pytest.mark.parametrize("url", REFUSED)
-def test_an_address_inside_is_refused(url):
-    assert wire.refusal(url) == REFUSED[url]
-    with pytest.raises(wire.NotSent, match=REFUSED[url]):
-        wire.post(url, b"", {}, seconds=1)
-
-
-def test_an_address_outside_is_fine():
-    assert wire.refusal("https://hooks.slack.example/services/T/B/x") == ""
-
-
-@pytest.mark.parametrize(
-    "inside",
-    [
-        *("0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1"),
-        *("224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fc00::1", "fe80::1", "ff02::1"),
-        *("::ffff:10.0.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1"),
-    ],
-)
-def test_no_address_of_a_private_range_is_reached(inside):
-    assert not wire.may_reach(ip_address(inside))
-
-
-@pytest.mark.parametrize("outside", ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8"])
-def test_an_address_out_in_the_world_is_reached(outside):
-    assert wire.may_reach(ip_address(outside))
-
-
-@pytest.mark.django_db
-def test_a_name_that_leads_inside_is_refused_when_connecting(clock, settings, monkeypatch):
-    with Slack() as server:
-        settings.SLACK_WEBHOOK_URL = "https://hooks.example/x"
-        inside = [
-            (2, 1, 6, "", ("93.184.215.14", 443)),
-            (2, 1, 6, "", ("127.0.0.1", server.server.server_port)),
-        ]
-        monkeypatch.setattr(wire.socket, "getaddrinfo", lambda *args, **more: inside)
-        write(note("a"))
-        assert send.drain(SLACK, clock=clock) == 1
-        [message] = Message.objects.waiting()
-        assert (message.because, server.heard) == ("The address lies inside a private network.", [])
-
-
-@pytest.mark.django_db
-def test_a_mail_leaves_in_text_and_html_under_its_reference(mailbox, clock, settings):
-    settings.DEFAULT_FROM_EMAIL = "Onramp <hello@onramp.example>"
-    [message] = write(letter("Hello", html="<p>Hi.</p>"))
-    assert send.drain(MAIL, clock=clock) == 1
-    [raw] = mailbox.taken
-    taken = email.message_from_bytes(raw, policy=email.policy.default)
-    assert mailbox.logins == [b"\0us\0pw"]
-    assert (taken["Subject"], taken["To"], taken["From"]) == (
-        *("Hello", "ann@acme.example", "Onramp <hello@onramp.example>"),
-    )
-    assert taken["Message-ID"] == f"<{message.reference}@onramp.example>"
-    assert taken["List-Unsubscribe"] is None
-    assert taken.get_body(("plain",)).get_content().strip() == "Hi."
-    assert taken.get_body(("html",)).get_content().strip() == "<p>Hi.</p>"
-
-
-@pytest.mark.django_db
-def test_automatic_mail_can_be_ended_by_its_reader(mailbox, clock, settings):
-    one = account("new")
-    one.contacts.create(email="ann@acme.example")
-    write(letter("Survey", automatic=True, account_id=one.pk))
-    assert send.drain(MAIL, clock=clock) == 1
-    taken = email.message_from_bytes(mailbox.taken[0], policy=email.policy.default)
-    assert taken["List-Unsubscribe"] == f"<{unsubscribe_url('ann@acme.example')}>"
-    assert taken["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert address_of(taken["List-Unsubscribe"].strip("<>").rstrip("/").rsplit("/")[-1]) == "ann@acme.example"
-
-
-MAIL_TROUBLES = {
-    "login refused": ("AUTH", "535 Wrong password", "shut"),
-    "login list away": ("AUTH", "454 Later", "waits"),
-    "no such user": ("RCPT", "550 No such user", "failed"),
-    "mailbox full": ("RCPT", "452 Full", "waits"),
-    "content refused": ("DATA", "554 Spam", "waits"),
-    "server busy": ("CONNECT", "421 Later", "waits"),
-    "sender refused": ("MAIL", "451 Later", "waits"),
-}
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("trouble", MAIL_TROUBLES)
-def test_a_mail_server_that_is_not_well_loses_nothing(mailbox, clock, trouble):
-    command, answer, end = MAIL_TROUBLES[trouble]
-    mailbox.script[command] = answer
-    [message] = write(letter())
-    send.drain(MAIL, clock=clock)
-    message.refresh_from_db()
-    assert (mailbox.taken, message.sent_at, message.failed_at is not None) == ([], None, end == "failed")
-    assert (gate(MAIL).shut_at is not None) == (end == "shut")
-    mailbox.script.clear()
-    if end == "shut":
-        assert message.tries == 0
-        Gate.objects.turn(MAIL, shut=False, by=user("lead"), now=clock.now)
-    tried(clock, MAIL)
-    assert len(mailbox.taken) == (end != "failed")
-
-
-@pytest.mark.django_db
 def test_the_bell_rings_after_the_commit_and_may_fail(transactional_db, monkeypatch):
     rung = []
 
@@ -518,28 +329,3 @@ def test_the_command_applies_and_sends_what_is_due(stub, settings, capsys):
     call_command("drain", once=True)
     assert capsys.readouterr().out == "events: tried 1\nslack: tried 1\nmail: tried 1\n"
     assert Message.objects.sent().count() == 2
-
-
-@pytest.mark.django_db
-def test_a_stopped_gate_sends_nothing_until_it_is_opened(mailbox, clock):
-    lead, one = user("lead"), account("new")
-    one.contacts.create(email="ann@acme.example")
-    write(letter("by hand"), letter("automatic", automatic=True, account_id=one.pk))
-    assert Gate.objects.turn(AUTOMATIC, shut=True, by=lead, now=NOW)
-    assert not Gate.objects.turn(AUTOMATIC, shut=True, by=lead, now=NOW)
-    assert (send.drain(MAIL, clock=clock), len(mailbox.taken)) == (1, 1)
-    assert list(Message.objects.waiting().values_list("key", "held_at")) == [("automatic", None)]
-    Gate.objects.turn(MAIL, shut=True, by=lead, now=NOW)
-    Gate.objects.turn(AUTOMATIC, shut=False, by=lead, now=NOW)
-    assert send.drain(MAIL, clock=clock) == 0
-    Gate.objects.turn(MAIL, shut=False, by=lead, now=NOW)
-    assert (send.drain(MAIL, clock=clock), len(mailbox.taken)) == (1, 2)
-    assert not Gate.objects.dead().exists()
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("url", ["", "https://hooks.slack.example/x", "https://10.0.0.1/x"])
-def test_an_address_inside_is_told_at_the_start(settings, url):
-    settings.SLACK_WEBHOOK_URL = url
-    found = [error.msg for error in run_checks() if error.id == "outbox.E001"]
-    assert found == (["SLACK_WEBHOOK_URL lies inside a private network."] if "10.0" in url else [])

@@ -1,0 +1,88 @@
+"""Links out of an account's page, filled in safely, and who may change them."""
+
+import pytest
+
+from apps.crm.models import OutLink
+from apps.crm.models.outlink import USUAL
+from apps.crm.pipeline import Stage
+from tests.account_pages import said, shown
+from tests.factories import account, user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
+
+
+# Links out
+
+
+@pytest.fixture
+def links():
+    OutLink.objects.all().delete()
+    return OutLink.objects
+
+
+@pytest.fixture
+def lead(client):
+    client.force_login(user("lead"))
+    return client
+
+
+def test_a_link_is_filled_in_safely_and_left_out_where_its_fact_is_not_known(browser, links):
+    links.create(label="Stripe", url="https://stripe.example/c/{stripe_customer_id}")
+    links.create(label="Usage", url="https://metabase.example/?id={external_id}&d={domain}")
+    links.create(label="Docs", url="https://docs.example/")
+    of = account(external_id='a b/../?x=1&y#z"<', domain="acme.example")
+    page = browser.get(f"/accounts/{of.pk}/").text
+    assert "https://metabase.example/?id=a%20b%2F..%2F%3Fx%3D1%26y%23z%22%3C&amp;d=acme.example" in page
+    assert "https://docs.example/" in page
+    assert "stripe.example" not in page
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example/",
+        "javascript:alert(1)",
+        "{domain}",
+        "https://{password}/",
+        "https://a.example/{",
+        "https://a.example/ b",
+        "https:///x",
+        "https://[/",
+    ],
+)
+def test_an_address_that_is_none_or_asks_for_what_there_is_not_is_refused(lead, links, url):
+    answer = lead.post("/settings/links/add/", {"label": "Mine", "url": url})
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert 'value="Mine"' in answer.text
+    assert not links.exists()
+
+
+def test_leads_add_change_and_remove_links_and_others_do_not(lead, client, links):
+    lead.post("/settings/links/add/", {"label": "Docs", "url": "https://docs.example/"})
+    one = links.get()
+    lead.post(f"/settings/links/{one.pk}/", {"label": "Manual", "url": "https://docs.example/{name}"})
+    one.refresh_from_db()
+    assert (one.label, one.url) == ("Manual", "https://docs.example/{name}")
+    taken = lead.post("/settings/links/add/", {"label": "Manual", "url": "https://x.example/"})
+    assert "There is a link of this label already." in said(taken)
+    lead.post("/settings/links/usual/")
+    lead.post("/settings/links/usual/")
+    assert set(links.values_list("label", flat=True)) == {"Manual", *USUAL}
+    assert "{external_id}" in lead.get("/settings/links/").text
+    lead.post(f"/settings/links/{one.pk}/remove/")
+    assert set(links.values_list("label", flat=True)) == {*USUAL}
+    before = list(links.values())
+    client.force_login(user("specialist"))
+    page = client.get("/settings/links/").text
+    assert ("https://{domain}/" in page, "/settings/links/add/" in page) == (True, False)
+    for address in ("add", "usual", f"{before[0]['id']}", f"{before[0]['id']}/remove"):
+        assert client.post(f"/settings/links/{address}/").status_code == 403
+    assert list(links.values()) == before
+
+
+def test_the_refund_policy_stands_beside_the_credits(browser, links):
+    of = account(Stage.NEW)
+    assert "Refund policy" not in shown(browser, of)
+    links.create(label="Refund policy", url="https://policy.example/")
+    assert browser.get(f"/accounts/{of.pk}/").text.count("https://policy.example/") == 2
