@@ -94,7 +94,20 @@ class IdFilter(django_filters.Filter):
     field_class = forms.IntegerField
 
 
-class AlertFilter(QueryFilter):
+class OfOneAccount:
+    """A filter that may ask for the rows of one account."""
+
+    form: Any
+
+    @cached_property
+    def of_account(self) -> Account | None:
+        """The one account asked for. One query, if there is one."""
+        pk = self.form.cleaned_data.get("account")
+        found: Account | None = Account.objects.only("name").filter(pk=pk).first() if pk else None
+        return found
+
+
+class AlertFilter(OfOneAccount, QueryFilter):
     """The alerts a query string asks for; without a state, those that want somebody now."""
 
     everything = Alert.objects
@@ -116,13 +129,6 @@ class AlertFilter(QueryFilter):
     @property
     def state_asked(self) -> str:
         return self.form.cleaned_data.get("state") or "open"
-
-    @cached_property
-    def of_account(self) -> Account | None:
-        """The one account asked for. One query, if there is one."""
-        pk = self.form.cleaned_data.get("account")
-        found: Account | None = Account.objects.only("name").filter(pk=pk).first() if pk else None
-        return found
 
     def filter_queryset(self, queryset: AlertQuerySet) -> AlertQuerySet:
         return self._narrow(queryset, self.form.cleaned_data)

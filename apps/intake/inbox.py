@@ -11,7 +11,7 @@ import django_filters
 from django.db import models
 from django.db.models import F, Q
 
-from apps.crm.alerts import IdFilter
+from apps.crm.alerts import IdFilter, OfOneAccount
 from apps.crm.fields import Unreadable
 from apps.crm.filters import QueryFilter
 from apps.crm.keyset import Column
@@ -43,7 +43,7 @@ _HELD_BACK = re.compile(
 HIDDEN = "(not shown)"
 
 
-class EventFilter(QueryFilter):
+class EventFilter(OfOneAccount, QueryFilter):
     """The events a query string asks for, the newest first."""
 
     everything = Event.objects
@@ -62,13 +62,6 @@ class EventFilter(QueryFilter):
     @property
     def state_asked(self) -> str:
         return self.form.cleaned_data.get("state") or ""
-
-    @cached_property
-    def of_account(self) -> Account | None:
-        """The one account asked for. One query, if there is one."""
-        pk = self.form.cleaned_data.get("account")
-        found: Account | None = Account.objects.only("name").filter(pk=pk).first() if pk else None
-        return found
 
     @cached_property
     def _found(self) -> Q:

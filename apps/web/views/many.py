@@ -31,6 +31,7 @@ from apps.web.forms.account import LabelForm, MoveForm, TaskForm
 from apps.web.forms.base import sentence
 from apps.web.forms.many import ChosenForm, ManyAssignForm
 from apps.web.rights import SignedIn, needs
+from apps.web.views.exports import as_csv
 from apps.web.views.moves import invalid, refused
 from apps.web.views.writing import LABELS_OFFERED
 
@@ -233,11 +234,8 @@ def export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
     ids = _chosen(request, numbers)
     if isinstance(ids, HttpResponse):
         return ids
-    return StreamingHttpResponse(
-        EXPORTS["daily"].lines(request.GET, numbers=numbers, user=request.user, only=ids),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="onramp-chosen-{numbers.today}.csv"'},
-    )
+    pieces = EXPORTS["daily"].lines(request.GET, numbers=numbers, user=request.user, only=ids)
+    return as_csv(pieces, "chosen", numbers)
 
 
 def _right(name: str) -> str:

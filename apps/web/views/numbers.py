@@ -13,7 +13,7 @@ from apps.crm.models import Policy
 from apps.web import numbers as shown
 from apps.web.csvfile import BOM, written
 from apps.web.rights import SignedIn
-from apps.web.views.exports import as_file
+from apps.web.views.exports import as_csv
 
 
 @require_safe
@@ -54,8 +54,4 @@ def metric(request: SignedIn, name: str) -> StreamingHttpResponse:
         raise PermissionDenied
     numbers = Policy.at(timezone.now())
     header, *rows = shown.lines_of(found, numbers)
-    return StreamingHttpResponse(
-        (BOM, *written(header, rows)),
-        content_type="text/csv; charset=utf-8",
-        headers=as_file(f"onramp-{name}-{numbers.today}.csv"),
-    )
+    return as_csv((BOM, *written(header, rows)), name, numbers)
