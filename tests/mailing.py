@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _today(settings: Any) -> Iterator[None]:
+def today(settings: Any) -> Iterator[None]:
     settings.MAIL_WEBHOOK_SECRETS = [mail.SECRET]
     settings.MAIL_LOG_ADDRESS = mail.LOG
     settings.DEFAULT_FROM_EMAIL = "Onramp <onboarding@onramp.example>"

@@ -3,9 +3,6 @@
 from datetime import timedelta
 from itertools import count
 
-import pytest
-import time_machine
-
 from apps.crm.models import Contact
 from apps.crm.pipeline import Stage
 from apps.playbooks.engine import run
@@ -41,10 +38,3 @@ def asked(of=None, *, at=NOW):
     of = of or closed(since=at - days(1))
     run([ASK], now=at)
     return of.surveys.get()
-
-
-@pytest.fixture
-def at():
-    """Sets the clock: ``at(when)``."""
-    with time_machine.travel(NOW, tick=False) as clock:
-        yield clock.move_to

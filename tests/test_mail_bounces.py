@@ -15,7 +15,7 @@ from tests import mail, mailing
 from tests.factories import NOW
 from tests.mailing import LATER, NOON, customer, heard, told
 
-_today = mailing._today
+today = mailing.today
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from apps.intake.models import Event
 from tests import mail, mailing
 from tests.mailing import LATER, customer, heard, told
 
-_today = mailing._today
+today = mailing.today
 sam = mailing.sam
 
 pytestmark = pytest.mark.django_db

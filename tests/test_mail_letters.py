@@ -16,7 +16,7 @@ from tests import mail, mailing
 from tests.factories import account, user
 from tests.mailing import LATER, NOON, customer, heard, told
 
-_today = mailing._today
+today = mailing.today
 sam = mailing.sam
 
 pytestmark = pytest.mark.django_db

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core import signing
 from django.db import IntegrityError, transaction
 
@@ -13,11 +14,8 @@ from apps.outbox.mail import unsubscribe_url
 from apps.outbox.models import Message
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act
-from tests import surveying
 from tests.factories import NOW, account, days, user
 from tests.surveying import AN_INSTANT, LATER, LOW, acted_on, asked, closed
-
-at = surveying.at
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +29,13 @@ def said(of):
 
 
 NOTHING = (None, "", None, None, 0)
+
+
+@pytest.fixture
+def at():
+    """Sets the clock: ``at(when)``."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        yield clock.move_to
 
 
 @pytest.mark.parametrize("method", ["get", "head"])

@@ -7,9 +7,7 @@ import json
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 
-from apps.crm.models import (
-    AccountLabel,
-)
+from apps.crm.models import AccountLabel
 from apps.web.csvfile import Column, plain
 
 
