@@ -1,6 +1,7 @@
 // An account's page under the hands, alone or slid over the list: outlines, copying, keys, and what changed meanwhile.
 
 import { openForm } from "./forms.js";
+import { say } from "./say.js";
 
 const DRAFT = "draft:";
 const shown = () => document.getElementById("account");
@@ -17,8 +18,6 @@ document.addEventListener("change", ({ target }) => {
   text.setSelectionRange(0, 0);
   text.dispatchEvent(new Event("input", { bubbles: true }));
 });
-
-const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
 
 document.addEventListener("click", ({ target }) => {
   const copied = target.closest?.("[data-copies]")?.dataset.copies;

@@ -1,6 +1,7 @@
 // What every page shares: toasts with Undo, keys, dialogs, and a word when an answer does not come.
-// Other scripts speak to it by events: `document.dispatchEvent(new CustomEvent("toast", {detail: {text, bad, undo}}))`.
+// Other scripts speak to it by say.js.
 
+import "./attending.js";
 import { openPalette } from "./palette.js";
 
 const UNDO_SECONDS = 10;
@@ -81,6 +82,13 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.opens)?.showModal();
   const closer = event.target.closest?.("[data-closes]");
   if (closer) closer.closest("dialog")?.close();
+});
+
+// A click on the backdrop is a click on the dialog itself, outside its box. What was typed is kept as a draft.
+document.addEventListener("click", ({ target, clientX, clientY }) => {
+  if (!target.matches?.("dialog[open]")) return;
+  const { left, right, top, bottom } = target.getBoundingClientRect();
+  if (clientX < left || clientX > right || clientY < top || clientY > bottom) target.close();
 });
 
 const typing = (target) =>

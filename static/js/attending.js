@@ -1,19 +1,14 @@
 // Who is on an account: claims and their minutes, and what is done to an account without a form.
 
-import { openForm } from "./forms.js";
-
-const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
-
-/** How many cards each lane of a board holds, for the server to draw as many. */
-const cards = () => [...document.querySelectorAll("#board .lane")]
-  .map((lane) => `${lane.dataset.stage}:${"folded" in lane.dataset ? 0 : lane.querySelectorAll(".card").length || 1}`)
-  .join();
+import { DEEDS, openForm } from "./forms.js";
+import { say } from "./say.js";
+import { shown } from "./shown.js";
 
 let asked = null;
 
 function claim(account, page, row) {
   asked = { account, page, row: row.id };
-  const values = { from: page, shown: cards() };
+  const values = { from: page, shown: shown() };
   return htmx.ajax("POST", `/accounts/${account}/claim/${location.search}`, { values, swap: "none", target: "body" });
 }
 
@@ -27,7 +22,7 @@ async function copy(account) {
   );
 }
 
-export const DEEDS = { claim, copy };
+Object.assign(DEEDS, { claim, copy });
 
 // Somebody else is on it: whoever wants to be asks for it by a second step.
 document.addEventListener("toast", ({ detail }) => {

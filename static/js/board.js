@@ -2,6 +2,8 @@
 // drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
 
 import { openForm } from "./forms.js";
+import { say } from "./say.js";
+import { shown } from "./shown.js";
 
 const FORMS = { w: "write", c: "claim", s: "snooze", e: "copy" };
 const board = document.getElementById("board");
@@ -17,7 +19,6 @@ const stageOf = (card) => card.closest(".lane").dataset.stage;
 const nameOf = (card) => card.firstElementChild.textContent;
 const folded = (lane) => "folded" in lane.dataset;
 const cardsIn = (within) => [...within.querySelectorAll(".card")];
-const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
 
 // Where a card may go. What is not known yet, or not any more, the server decides.
 
@@ -67,14 +68,6 @@ const inTurn = (work) => (turn = turn.then(work).catch((error) => console.error(
 
 /** Cards under way, by id: {card, to}. */
 const underWay = new Map();
-
-/** How many cards each lane holds, or each row of it, for the server to draw as many; folded ones are left out. */
-function shown() {
-  return [...board.querySelectorAll(".lane:not([data-folded]) .cards")]
-    .map((list) => [list.closest(".lane").dataset.stage, list.dataset.row, Math.max(cardsIn(list).length, 1)])
-    .map(([stage, row, cards]) => `${row ? `${stage}/${row}` : stage}:${cards}`)
-    .join();
-}
 
 /** Ask the server and let the answer be drawn; `arrived` runs just before. Returns {status, drawn}, 0 for no answer. */
 async function ask(method, url, options = {}, arrived = () => {}) {
@@ -176,9 +169,10 @@ board.addEventListener("htmx:error", (event) => {
   // Said here in the board's words: after a lost answer nobody knows yet that nothing was changed.
   event.stopPropagation();
   if (event.detail.ctx.request.method !== "POST") return;
-  say(navigator.onLine
+  const text = navigator.onLine
     ? "No answer from the server. The card is back where it was, until the board can be asked again."
-    : "You are offline. The card is back where it was; nothing was changed.");
+    : "You are offline. The card is back where it was; nothing was changed.";
+  say({ text, bad: true });
 });
 
 // After anything was drawn: an account has one card, a card under way stays where it was dropped, the focus stays.
@@ -324,14 +318,22 @@ function fly(card, from) {
   });
 }
 
-// Dragging. Sortable picks up, carries and scrolls; where the card may go and where it lands is decided here.
+// Dragging. Sortable picks up, carries and scrolls; where the card may go and where it lands is decided here. It comes
+// once the board is painted.
 
 let hand = null;
 let letGo = () => {};
 const emptyHanded = () => hand?.empty;
 const bound = new WeakSet();
 
+function fetchSortable() {
+  const script = Object.assign(document.createElement("script"), { src: board.dataset.sortable });
+  script.addEventListener("load", bindLists);
+  document.head.append(script);
+}
+
 function bindLists() {
+  if (!globalThis.Sortable) return;
   for (const list of board.querySelectorAll(".cards")) {
     if (bound.has(list)) continue;
     bound.add(list);
@@ -544,6 +546,6 @@ document.addEventListener("toast", ({ detail }) => {
 }, { capture: true });
 
 if (mayMove) {
-  bindLists();
   addMenus();
+  requestAnimationFrame(() => setTimeout(fetchSortable));
 }

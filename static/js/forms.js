@@ -3,8 +3,10 @@
 // data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
-import { DEEDS } from "./attending.js";
 import { toGap } from "./writing.js";
+
+/** What is done to an account at once, by its name, for it needs no form; whoever does it enters it here. */
+export const DEEDS = {};
 
 const DRAFT = "draft:";
 const dialog = () => document.getElementById("form");
@@ -114,13 +116,6 @@ document.addEventListener("click", (event) => {
     const row = button.closest("tr, [data-account]");
     const account = row.dataset.account ?? row.id.slice(1);
     openForm(button.dataset.form, account, button.closest("[data-from]").dataset.from, row);
-  }
-  // A click on the backdrop is a click on the dialog itself, outside its box. What was typed is kept as a draft.
-  if (event.target === dialog() && event.target.open) {
-    const box = event.target.getBoundingClientRect();
-    const inside = event.clientX >= box.left && event.clientX <= box.right
-      && event.clientY >= box.top && event.clientY <= box.bottom;
-    if (!inside) event.target.close();
   }
 });
 

@@ -1,12 +1,13 @@
 // Asks every four seconds what others have changed, while somebody looks, and tells the page's own script by a
-// `changes` event: {accounts: [{id, stage, version}], all}. What the page does with it is the page's business.
+// `changes` event: {accounts: [{id, stage, version}], all}. What the page does with it is the page's business. A page
+// whose data-since is empty, as one of the past, is not kept true.
 
 const EVERY = 4000;
 let since = document.querySelector("[data-since]")?.dataset.since ?? "";
 let asking = false;
 
 async function ask() {
-  if (asking || document.hidden || !navigator.onLine) return;
+  if (!since || asking || document.hidden || !navigator.onLine) return;
   asking = true;
   try {
     const answer = await fetch(`/changes/?since=${since}`, { headers: { "HX-Request": "true" } });

@@ -1,5 +1,7 @@
 // Many rows of the list at once: ticked one by one, up to one, or all that the filters show, loaded or not.
 
+import { say } from "./say.js";
+
 const bar = () => document.getElementById("picked");
 const page = () => document.getElementById("daily");
 const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
@@ -97,15 +99,13 @@ function download() {
   form.remove();
 }
 
-const tell = (text, bad = false) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad } }));
-
 async function copyEmails() {
   const token = JSON.parse(document.body.getAttribute("hx-headers:inherited"))["X-CSRFToken"];
   const answer = await fetch(`/daily/many/emails/${asks()}`, {
     method: "POST", body: new URLSearchParams(sends()), headers: { "X-CSRFToken": token, "HX-Request": "true" },
   }).catch(() => null);
   if (answer?.status === 401) return document.dispatchEvent(new CustomEvent("signed-out"));
-  if (!answer?.ok) return tell("The e-mails did not come. Nothing was copied; try again.", true);
+  if (!answer?.ok) return say({ text: "The e-mails did not come. Nothing was copied; try again.", bad: true });
   const told = await answer.json();
   const left = told.left ? ` ${told.left} left out: they want no mail, or it does not reach them.` : "";
   copy(told.emails, told.count ? `${told.count} e-mails copied.${left}` : `There is no e-mail to copy.${left}`);
@@ -114,9 +114,9 @@ async function copyEmails() {
 async function copy(text, says) {
   try {
     if (text) await navigator.clipboard.writeText(text);
-    tell(says);
+    say({ text: says });
   } catch {
-    tell("The browser did not let us copy.", true);
+    say({ text: "The browser did not let us copy.", bad: true });
   }
 }
 

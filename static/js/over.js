@@ -1,6 +1,7 @@
 // Slides an account over the list or the board. It has its own address: back closes it, a reload shows its page.
 
 import "./account.js";
+import { shown } from "./shown.js";
 
 const LINKS = "#rows > tr th a, #task-rows > tr th a, #board .card > a, [data-slides] a.name";
 const links = () => [...document.querySelectorAll(LINKS)];
@@ -143,12 +144,7 @@ addEventListener("popstate", (event) => {
 
 // The list or the board behind is drawn anew with what is changed here, and with what is undone here.
 
-/** How many cards each lane holds, for the server to draw as many; 0 for a folded one. */
-const cards = () => [...document.querySelectorAll("#board .lane")]
-  .map((lane) => `${lane.dataset.stage}:${"folded" in lane.dataset ? 0 : lane.querySelectorAll(".card").length || 1}`)
-  .join();
-
-const also = () => (over ? { behind, shown: cards() } : behind === "board" ? { shown: cards() } : {});
+const also = () => (over ? { behind, shown: shown() } : behind === "board" ? { shown: shown() } : {});
 const query = () => [over ? searched : "", location.search].map((part) => part.slice(1)).filter(Boolean).join("&");
 
 document.addEventListener("htmx:config:request", ({ detail }) => {

@@ -102,13 +102,9 @@ palette.addEventListener("focusin", ({ target }) => {
   else first?.removeAttribute("data-first");
 });
 
-// A click on the backdrop is a click on the dialog itself, outside its box.
-palette.addEventListener("click", ({ target, clientX, clientY }) => {
+palette.addEventListener("click", ({ target }) => {
   const does = target.closest("[data-does]")?.dataset.does;
-  if (does) return run(does);
-  const box = palette.getBoundingClientRect();
-  const inside = clientX >= box.left && clientX <= box.right && clientY >= box.top && clientY <= box.bottom;
-  if (target === palette && !inside) palette.close();
+  if (does) run(does);
 });
 
 /** Open a form of the account at hand, as its key does. */

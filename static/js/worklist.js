@@ -82,13 +82,6 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
       form.querySelector("textarea, input[type=date]").value = fill.dataset.fill;
       form.requestSubmit();
     }
-    // A click on the backdrop is a click on the dialog itself, outside its box.
-    if (event.target.matches?.("dialog#form[open]")) {
-      const box = event.target.getBoundingClientRect();
-      const inside = event.clientX >= box.left && event.clientX <= box.right
-        && event.clientY >= box.top && event.clientY <= box.bottom;
-      if (!inside) event.target.close();
-    }
   });
 
   document.addEventListener("submit", ({ target }) => {

@@ -1,7 +1,8 @@
 // The form that writes to a customer: templates, gaps to be filled in, and the writer's own mail program.
 
+import { say } from "./say.js";
+
 const GAP = /\[[^\]\n]*\?\]/;
-const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
 const writer = (target) => target?.closest?.('form[data-draft^="write:"]');
 const chosen = (form) => [...form.querySelectorAll("input[name=to]:checked")];
 

@@ -27,7 +27,7 @@ from apps.crm.filters import SORTS
 from apps.crm.keyset import Order, cursor_after
 from apps.crm.models import Account, StageTransition
 from apps.crm.pipeline import STAGES, Stage
-from tests.bench import HOST, doors, reports
+from tests.bench import HOST, browser, doors, reports
 from tests.bench.busy import busy_tick, place
 from tests.bench.database import PEOPLE, Databases, fill, sign_in
 from tests.bench.goals import DEFAULT_SIZES, Result, compared, grown, percentile, sizes, table
@@ -330,6 +330,7 @@ PARTS: dict[str, Callable[[Databases, int, list[str]], Iterator[Result]]] = {
     "api": lambda databases, size, _: doors.by_the_api(databases, size, min(size, MOST_IMPORTED)),
     "webhooks": lambda databases, size, _: doors.webhooks(databases, size),
     "reports": lambda databases, size, _: report(databases, size),
+    "browser": browser.measure,
 }
 
 

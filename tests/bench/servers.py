@@ -50,7 +50,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(application: str, database: str) -> Iterator[Server]:
+def serving(application: str, database: str, **environment: str) -> Iterator[Server]:
     """A granian as `make run` and the image start it, in processes of their own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,7 +70,10 @@ def serving(application: str, database: str) -> Iterator[Server]:
     log = Path(os.environ["BENCH_STATIC"], f"{application.partition(':')[0]}.log")
     with open(log, "ab") as lines:
         child = spawn(
-            command, env=os.environ | {"DATABASE_URL": database}, on_death=signal.SIGTERM, stdout=lines
+            command,
+            env=os.environ | {"DATABASE_URL": database} | environment,
+            on_death=signal.SIGTERM,
+            stdout=lines,
         )
     try:
         if not wait_until(lambda: _listens(port) or child.poll() is not None, 30) or child.poll() is not None:

@@ -1,0 +1,3 @@
+import "../js/app.js";
+import "../js/over.js";
+import "../js/tasks.js";
