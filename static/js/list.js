@@ -18,7 +18,7 @@ function showActions(row) {
 }
 
 document.addEventListener("mouseover", (event) => {
-  if (actions?.contains(document.activeElement)) return;
+  if (actions?.contains(document.activeElement) || actions?.querySelector(":popover-open")) return;
   showActions(event.target.closest?.("#rows > tr[id^=a]"));
 });
 

@@ -22,6 +22,7 @@ class Billed(models.Model):
     )
 
     class Meta:
+        verbose_name_plural = "billed amounts"
         indexes = [
             models.Index(
                 fields=["cohort_on"],
