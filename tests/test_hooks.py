@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +16,12 @@ import standardwebhooks
 import stripe
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.intake.doors import DOORS, signatures
 from apps.intake.models import Event
+from config import celery
+from config.embedded.process import wait_until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(b"another secret altogether").decode()
@@ -256,3 +260,50 @@ def test_a_broker_that_is_away_fails_nothing(settings: Any, monkeypatch: pytest.
     monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
     assert post("stripe", by_stripe(BODY)).status_code == 200
     assert Event.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_an_event_costs_one_statement_and_its_answer_has_the_headers_and_no_cookie() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        answer = post("stripe", by_stripe(BODY) | {"Cookie": "__Host-sessionid=abc; sessionid=abc"})
+    assert (answer.status_code, len(asked), answer.cookies) == (200, 1, {})
+    assert "Vary" not in answer
+    assert (answer["X-Frame-Options"], answer["X-Content-Type-Options"]) == ("DENY", "nosniff")
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+
+
+@pytest.mark.django_db
+def test_a_door_that_is_not_there_is_not_found() -> None:
+    assert [Client().post(f"/hooks/{name}").status_code for name in ("nobody/", "")] == [404, 404]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_is_kept_though_the_database_was_started_anew_since_the_last_one() -> None:
+    assert post("stripe", by_stripe(BODY)).json() == {"kept": True}
+    with connection.cursor() as cursor, pytest.raises(Exception, match="terminat"):
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    other = BODY.replace(b"evt_1", b"evt_2")
+    assert post("stripe", by_stripe(other), other).json() == {"kept": True}
+    assert sorted(Event.objects.values_list("external_id", flat=True)) == ["evt_1", "evt_2"]
+
+
+def test_who_asks_for_a_bell_does_not_wait_and_is_heard_by_a_ring_that_starts_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard, rung, go_on = [], threading.Event(), threading.Event()
+
+    def ring(job: str) -> None:
+        heard.append(job)
+        rung.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(celery, "ring", ring)
+    bell = celery.Bell()
+    bell("drain")
+    assert rung.wait(60)
+    # The ring under way may have been heard before these were kept.
+    for _ in range(50):
+        bell("drain")
+    assert heard == ["drain"]
+    go_on.set()
+    assert wait_until(lambda: heard == ["drain", "drain"], 60)

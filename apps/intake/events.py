@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import OperationalError, connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 
@@ -50,7 +50,10 @@ _KEEP = """
 
 class EventQuerySet(models.QuerySet["Event"]):
     def keep(self, *, provider: str, external_id: str, type: str, body: bytes, now: datetime) -> bool:
-        """Keep what was told; False when it was told before. Committed when this returns, outside a transaction."""
+        """Keep what was told; False when it was told before. Committed when this returns, outside a transaction.
+
+        It may be said twice, so a connection that died is found by it, not by a question before it.
+        """
         said: dict[str, Any] = {
             "provider": provider,
             "external_id": external_id,
@@ -58,6 +61,16 @@ class EventQuerySet(models.QuerySet["Event"]):
             "body": body,
             "now": now,
         }
+        connection.health_check_done = True
+        try:
+            return self._keep(said)
+        except OperationalError:
+            if connection.in_atomic_block or connection.is_usable():
+                raise
+            connection.close()
+            return self._keep(said)
+
+    def _keep(self, said: dict[str, Any]) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(_KEEP, said)
             return bool(cursor.rowcount)

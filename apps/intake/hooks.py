@@ -16,7 +16,7 @@ from apps.crm.fields import Unreadable
 from apps.intake.doors import DOORS, Door
 from apps.intake.jobs import drain
 from apps.intake.models import Event
-from config.celery import ring
+from config.celery import ring_soon
 
 LARGEST = 256 * 1024
 
@@ -43,7 +43,7 @@ def hook(request: HttpRequest, provider: str) -> JsonResponse:
         return _error(401, "unauthorized", "The signature is missing, wrong or out of its time.")
     external_id, type = _identified(door, request, body)
     new = Event.objects.keep(provider=provider, external_id=external_id, type=type, body=body, now=now)
-    transaction.on_commit(partial(ring, drain.name), robust=True)
+    transaction.on_commit(partial(ring_soon, drain.name), robust=True)
     return JsonResponse({"kept": new})
 
 
