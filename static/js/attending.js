@@ -1,7 +1,5 @@
 // Who is on an account: claims and their minutes, and what is done to an account without a form.
 
-import { openForm } from "./forms.js";
-
 const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
 
 /** How many cards each lane of a board holds, for the server to draw as many. */
@@ -34,7 +32,8 @@ document.addEventListener("toast", ({ detail }) => {
   if (detail.code !== "held" || !asked) return;
   const { account, page, row } = asked;
   asked = null;
-  openForm("take-over", account, page, document.getElementById(row) ?? document.getElementById("account"));
+  const here = document.getElementById(row) ?? document.getElementById("account");
+  document.dispatchEvent(new CustomEvent("asks-form", { detail: ["take-over", account, page, here] }));
 });
 
 // A claim grows older by itself, and ends: nobody writes that into the database.

@@ -31,6 +31,9 @@ export async function openForm(name, account, page, row) {
   else place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
 }
 
+// Asked by an event where an import would go round in a circle: names by content are not found for such scripts.
+document.addEventListener("asks-form", ({ detail }) => openForm(...detail));
+
 /** Fetch a form into the dialog; gives whether it came and is still wanted. */
 async function fetchInto(place, path) {
   const mine = (opening = {});

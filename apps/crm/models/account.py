@@ -266,6 +266,10 @@ class AccountQuerySet(ScopedQuerySet):
         self.recount()
         return {task.account_id: task.pk for task in tasks}
 
+    def touch(self) -> None:
+        """Have open pages draw them anew, where what hangs on them changed and no fact of their own did."""
+        self.update(touched=ThisTransaction())
+
     def recount(self) -> int:
         """Bring the counts kept on these accounts up to date; returns how many were wrong."""
         try:
@@ -553,7 +557,7 @@ class Account(Attended, Reachable, Movable):
 
     def touch(self) -> None:
         """Have open pages draw it anew, where what hangs on it changed and no fact of its own did."""
-        Account.objects.filter(pk=self.pk).update(touched=ThisTransaction())
+        Account.objects.filter(pk=self.pk).touch()
 
     def add_note(
         self,
