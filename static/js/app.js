@@ -10,6 +10,8 @@ const UNDO_SECONDS = 10;
 htmx.initialize();
 
 const place = document.getElementById("toasts");
+// A press in a toast leaves the hands where they are.
+place.addEventListener("mousedown", (event) => event.preventDefault());
 
 /** Put the toasts where they can be seen and reached: what is outside an open dialog is neither. */
 function showToasts() {

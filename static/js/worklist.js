@@ -65,6 +65,14 @@ export function worklist({ body, page, keys, fills, changed = "", others = () =>
     show(form);
   }
 
+  /** Do to a row what one of its buttons does, or say that it has none. */
+  function press(row, action) {
+    const button = row.querySelector(`[data-action="${action}"]`);
+    if (button) return button.click();
+    const text = `That cannot be done to “${row.dataset.name}” as it stands, or not by you.`;
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
+  }
+
   /** Put the focus on the row, or where it is gone on the one that took its place. */
   function back(id) {
     const all = rows();
@@ -137,7 +145,7 @@ export function worklist({ body, page, keys, fills, changed = "", others = () =>
       all[Math.min(Math.max(at, 0), all.length - 1)]?.querySelector("th a").focus();
     } else if (others(event.key, row)) {
       // It is done.
-    } else if (row && keys[event.key]) row.querySelector(`[data-action="${keys[event.key]}"]`)?.click();
+    } else if (row && keys[event.key]) press(row, keys[event.key]);
     else return;
     event.preventDefault();
   });
