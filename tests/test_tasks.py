@@ -199,7 +199,8 @@ def test_the_list_goes_on_by_cursor_and_its_queries_do_not_grow(browser, me):
     first, second = titles(browser, "?assignee=all"), titles(browser, more.removeprefix("/tasks/"))
     assert (len(first), len(second), {*first} & {*second}) == (50, 10, set())
     # What was gone on to stays there when a change is answered.
-    answer = post(browser, "finish", Task.objects.get(title="First"), "?assignee=all", rows=60)
+    url = reverse("web:task_finish", args=[Task.objects.get(title="First").pk])
+    answer = browser.post(f"{url}?assignee=all", {"from": "tasks"}, headers={"Rows": "60"})
     assert answer.text.count('<tr id="task-') == 59
 
 

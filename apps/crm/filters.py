@@ -307,7 +307,7 @@ class AccountFilter(QueryFilter):
         return accounts.filter(Exists(Alert.objects.open().filter(account=OuterRef("pk"), kind=value)))
 
     def with_task(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
-        return accounts.filter(TASKS[value][1](self.numbers.today))
+        return accounts.filter(TASKS[value][1](self.user.today(self.numbers.now)))
 
     def new_to_me(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.fresh_since(self.user.looked_from)

@@ -61,7 +61,7 @@ class EventQuerySet(models.QuerySet["Event"]):
             "body": body,
             "now": now,
         }
-        connection.health_check_done = True
+        connection.health_check_done = True  # type: ignore[attr-defined]
         try:
             return self._keep(said)
         except OperationalError:

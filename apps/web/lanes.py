@@ -29,7 +29,7 @@ from apps.crm.board import (
 )
 from apps.crm.filters import SORTS, AccountFilter
 from apps.crm.keyset import Order, count_text, cursor_after, page
-from apps.crm.models import Account
+from apps.crm.models import Account, User
 from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers, Policy
 from apps.crm.swims import CELL_SIZE, SWIMS, first_cells
@@ -204,18 +204,18 @@ class Board:
         return self._lane(stage, Holding(), Holding(), [cell]), cell
 
     def _cards(self, rows: Iterable[Row]) -> list[Card]:
-        return [_card(row, self.numbers, self.filter.people, self.user.looked_at) for row in rows]
+        return [_card(row, self.numbers, self.filter.people, self.user) for row in rows]
 
     @staticmethod
     def _cursor(row: Row) -> str:
         return cursor_after(BY_RENEWAL, row.renewal_on, row.pk)
 
 
-def _card(row: Row, numbers: Numbers, people: Mapping[int, str], looked_at: datetime | None) -> Card:
+def _card(row: Row, numbers: Numbers, people: Mapping[int, str], reader: User) -> Card:
     """A card as strings: nothing is left for the template to work out."""
     stage = Stage(row.stage)
     claim = on_it(people.get(row.claimed_by_id or 0, ""), row.claimed_at, numbers)
-    badges = [*([Word(claim, "claim")] if claim else []), *_badges(row, numbers, looked_at)]
+    badges = [*([Word(claim, "claim")] if claim else []), *_badges(row, numbers, reader)]
     return Card(
         pk=row.pk,
         version=row.version,
@@ -247,12 +247,12 @@ def time_here(stage: Stage, days: int) -> Word:
     return Word(f"{days} d here, {days - most} over", "bad" if days > 2 * most else "wait")
 
 
-def _badges(row: Row, numbers: Numbers, looked_at: datetime | None) -> Iterator[Word]:
+def _badges(row: Row, numbers: Numbers, reader: User) -> Iterator[Word]:
     """The small words on a card, each with its meaning; what wants a person first."""
-    today = numbers.today
+    today, looked_at = numbers.today, reader.looked_at
     if row.open_alerts:
         yield Word(f"{row.open_alerts} alerts" if row.open_alerts > 1 else "Alert", "bad")
-    if row.next_task_on and row.next_task_on < today:
+    if row.next_task_on and row.next_task_on < reader.today(numbers.now):
         yield Word("Task overdue", "bad")
     if row.call_at:
         yield Word(f"Call {day(numbers.day_of(row.call_at), today)}", "info")

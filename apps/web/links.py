@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from apps.crm.filters import QueryFilter
-from apps.crm.keyset import count_text, counts
+from apps.crm.keyset import PAGE_SIZE, count_text, counts
+
+# The most rows that are drawn anew at once.
+DRAWN_ANEW = 500
 
 
 class Choice(NamedTuple):
@@ -40,6 +44,13 @@ class Head(NamedTuple):
     label: str
     sort: str = ""
     number: bool = False
+
+
+def rows_on_screen(request: HttpRequest) -> int:
+    """How many rows a page shows, which are drawn anew: it may have gone on by its cursor, up to a bound."""
+    rows = request.headers.get("Rows", "")
+    shown = int(rows) if rows.isascii() and rows.isdigit() and len(rows) < 5 else 0
+    return min(max(shown, PAGE_SIZE), DRAWN_ANEW)
 
 
 def query(asked: QueryFilter, **changes: str | None) -> str:

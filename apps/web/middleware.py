@@ -8,18 +8,40 @@ from typing import Any
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
+from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 from django.views.csrf import csrf_failure
 from django_htmx.http import trigger_client_event
 
+TOKEN = "csrfmiddlewaretoken"  # nosec B105 - the name of a field
+
+
+def signed_out() -> HttpResponse:
+    """401 for a part that was asked for after the login ran out."""
+    return trigger_client_event(HttpResponse(status=401, headers={"HX-Reswap": "none"}), "signed-out", {})
+
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere."""
-    if "HX-Request" not in request.headers:
+    """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere.
+
+    Our script is told the token of today and whose login it is, and sends the form again where it is the same
+    person's; a form that is a page of its own comes back with all that was typed, to be sent by one press.
+    """
+    user = request.user
+    if "HX-Request" in request.headers and not user.is_authenticated:
+        return signed_out()
+    if not user.is_authenticated or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return csrf_failure(request, reason)
-    answer = HttpResponse(status=403, headers={"HX-Reswap": "none"})
-    text = "This page is from an older login. Reload it; what you typed in a note or a task stays."
-    return trigger_client_event(answer, "toast", {"text": text, "bad": True})
+    if "HX-Request" not in request.headers:
+        typed = [(name, text) for name, texts in request.POST.lists() for text in texts if name != TOKEN]
+        return render(request, "web/again.html", {"typed": typed, "files": [*request.FILES]}, status=403)
+    headers = {"HX-Reswap": "none", "X-CSRFToken": get_token(request), "X-Signed-In": str(user.pk)}
+    text = (
+        f"{user} is signed in here now. Reload to go on as {user}; what was typed in a note or a task stays."
+    )
+    toast = {"text": text, "bad": True, "link": {"url": "", "text": "Reload"}, "seconds": 60}
+    return trigger_client_event(HttpResponse(status=403, headers=headers), "toast", toast)
 
 
 class SignedInMiddleware(LoginRequiredMiddleware):
@@ -30,9 +52,7 @@ class SignedInMiddleware(LoginRequiredMiddleware):
     ) -> HttpResponseBase | None:
         answer = super().process_view(request, view_func, view_args, view_kwargs)
         if answer is not None and "HX-Request" in request.headers:
-            return trigger_client_event(
-                HttpResponse(status=401, headers={"HX-Reswap": "none"}), "signed-out", {}
-            )
+            return signed_out()
         return answer
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.http import QueryDict
 from markupsafe import escape
 
-from apps.crm.models import AccountLabel, Call, Contact
+from apps.crm.models import AccountLabel, Call, Contact, User
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.waiting import first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
@@ -202,12 +202,12 @@ def rows_of(
     facts: Iterable[Facts],
     numbers: Numbers,
     people: Mapping[int, str],
-    looked: datetime,
+    reader: User,
     columns: Collection[Column] = DEFAULT_COLUMNS,
 ) -> list[Row]:
     """The rows for these facts, in their order. Two queries, however many: labels and booked calls; and contacts.
 
-    What entered or got another renewal after ``looked`` is new to the reader.
+    What entered or got another renewal since ``reader`` looked is new; a task is due by their own day.
     """
     facts = list(facts)
     ids = [fact["pk"] for fact in facts]
@@ -220,7 +220,7 @@ def rows_of(
             fact,
             numbers,
             people,
-            looked,
+            reader,
             labels[fact["pk"]],
             calls.get(fact["pk"]),
             {key: say(fact, numbers) for key, say in says},
@@ -234,7 +234,7 @@ def _row(
     fact: Facts,
     numbers: Numbers,
     people: Mapping[int, str],
-    looked: datetime,
+    reader: User,
     labels: list[str],
     call_at: datetime | None,
     further: Mapping[str, Word],
@@ -242,7 +242,7 @@ def _row(
 ) -> Row:
     stage = Stage(fact["stage"])
     renewal: date | None = fact["renewal_on"]
-    news = _news(fact, looked)
+    news = _news(fact, reader.looked_from)
     badges = [*_claimed(fact, numbers, people), *news, *_badges(fact, numbers, call_at)]
     return Row(
         pk=fact["pk"],
@@ -259,7 +259,7 @@ def _row(
         forecast=money(fact["forecast"]),
         owner=people.get(fact["owner_id"], fact["owner_reported"]),
         outreach=_outreach(stage, fact, numbers),
-        task=_due(fact["next_task_on"], numbers.today),
+        task=_due(fact["next_task_on"], reader.today(numbers.now)),
         notes=_count(fact["notes_count"]),
         users=_count(fact["users_count"]),
         labels=", ".join(labels[:LABELS_SHOWN]),

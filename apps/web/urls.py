@@ -82,6 +82,7 @@ urlpatterns = [
     path("accounts/<int:pk>/write/", composing.write, name="write"),
     path("accounts/<int:pk>/write/text/", composing.text, name="write_text"),
     path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/changed/", alerts.changed, name="changed_alerts"),
     *(
         path(f"alerts/<int:pk>/{name}/", alerting.change, {"name": name}, name=f"alert_{name}")
         for name in alerting.CHANGES
@@ -184,6 +185,7 @@ urlpatterns = [
     path("revenue/", numbers.revenue, name="revenue"),
     path("survey/<str:token>/", survey.survey, name="survey"),
     path("tasks/", tasks.tasks, name="tasks"),
+    path("tasks/changed/", tasks.changed, name="changed_tasks"),
     *(
         path(f"tasks/<int:pk>/{name}/", tasking.change, {"name": name}, name=f"task_{name}")
         for name in tasking.CHANGES

@@ -7,10 +7,12 @@ const bar = () => document.getElementById("picked");
 const boxes = () => [...document.querySelectorAll("#alert-rows [data-picks]")];
 const picked = () => boxes().filter((box) => box.checked);
 let all = false;
+let chosen = [];
 
 const list = worklist({
   body: "#alert-rows",
   page: "#alerts",
+  changed: "/alerts/changed/",
   keys: KEYS,
   // What a form must say of the alert as it was seen, and what stands in it at first.
   fills: { snooze: { seen: "snoozed" }, assign: { seen: "assignee", assignee: "assignee" } },
@@ -66,4 +68,11 @@ document.addEventListener("click", ({ target }) => {
   count();
 });
 
-document.addEventListener("htmx:after:swap", count);
+// Rows that are drawn anew stay chosen.
+document.addEventListener("htmx:before:swap", () => {
+  chosen = picked().map((box) => list.rowAt(box).id);
+});
+document.addEventListener("htmx:after:swap", () => {
+  for (const box of boxes()) box.checked ||= all || chosen.includes(list.rowAt(box).id);
+  count();
+});

@@ -3,15 +3,31 @@
 
 import "./attending.js";
 import { openPalette } from "./palette.js";
+import "./token.js";
 
 const UNDO_SECONDS = 10;
 
 // Left to itself htmx starts a moment after the page: a quick key would post a form as a page of its own.
 htmx.initialize();
 
+const place = document.getElementById("toasts");
+// A press in a toast leaves the hands where they are.
+place.addEventListener("mousedown", (event) => event.preventDefault());
+
+/** Put the toasts where they can be seen and reached: what is outside an open dialog is neither. */
+function showToasts() {
+  const home = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document.body;
+  if (place.parentElement !== home) home.append(place);
+  if (place.matches(":popover-open")) place.hidePopover();
+  if (place.childElementCount) place.showPopover();
+}
+
+document.addEventListener("close", ({ target }) => {
+  if (target.contains(place)) showToasts();
+}, true);
+
 /** Show a sentence; `undo` is {url, values} to post, or a function, offered for ten seconds; `link` is {url, text}. */
 function toast(text, { bad = false, undo = null, link = null, seconds = undo || link ? UNDO_SECONDS : 6 } = {}) {
-  const place = document.getElementById("toasts");
   const box = document.createElement("div");
   box.className = bad ? "toast bad" : "toast";
   const words = document.createElement("span");
@@ -30,10 +46,8 @@ function toast(text, { bad = false, undo = null, link = null, seconds = undo || 
     });
     box.append(button);
   }
-  // A toast must be seen above an open dialog, and only the top layer is.
-  if (place.matches(":popover-open")) place.hidePopover();
-  place.showPopover();
   place.append(box);
+  showToasts();
   while (place.children.length > 3) place.firstElementChild.remove();
   setTimeout(() => {
     box.remove();
@@ -68,12 +82,21 @@ document.addEventListener("htmx:response:error", (event) => {
   if (status === 404) toast("That is not here any more. Nothing was changed.", { bad: true });
 });
 
+// Said once, until somebody is signed in again.
 document.addEventListener("signed-out", () => {
+  if (document.querySelector("#toasts .signed-out")) return;
   toast("You were signed out. Sign in again in a new tab; what you typed stays here.", { bad: true, seconds: 60 });
   const link = Object.assign(document.createElement("a"), {
     href: "/accounts/login/", target: "_blank", textContent: "Sign in", className: "button",
   });
-  document.querySelector("#toasts .toast:last-child")?.append(link);
+  const said = document.querySelector("#toasts .toast:last-child");
+  said.classList.add("signed-out");
+  said.append(link);
+});
+
+document.addEventListener("signed-in", () => {
+  document.querySelector("#toasts .signed-out")?.remove();
+  toast("You are signed in again. Go on where you were.");
 });
 
 // Dialogs and menus open by a button that names them.

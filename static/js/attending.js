@@ -29,7 +29,8 @@ document.addEventListener("toast", ({ detail }) => {
   if (detail.code !== "held" || !asked) return;
   const { account, page, row } = asked;
   asked = null;
-  openForm("take-over", account, page, document.getElementById(row) ?? document.getElementById("account"));
+  const here = document.getElementById(row) ?? document.getElementById("account");
+  document.dispatchEvent(new CustomEvent("asks-form", { detail: ["take-over", account, page, here] }));
 });
 
 // A claim grows older by itself, and ends: nobody writes that into the database.

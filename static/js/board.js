@@ -105,7 +105,7 @@ function send(card, url, values, to) {
   inTurn(async () => {
     const sent = { ...values, from: "board", seen: from, shown: shown() };
     const { status, drawn } = await ask("POST", url, { values: sent }, () => underWay.delete(card.id));
-    if (status === 200) typed.delete(`${card.id} ${to}`);
+    if (status === 200) localStorage.removeItem(draftOf(card, to));
     if (drawn) return;
     underWay.delete(card.id);
     release(card, from);
@@ -240,17 +240,20 @@ for (const [stage, away] of Object.entries(folds())) {
 
 // Moving
 
-const typed = new Map();
+/** Where the words of a move are kept until they are taken: the list's form of the same move finds them, too. */
+const draftOf = (card, stage) => `draft:move-${stage}:${card.id.slice(1)}`;
 
-/** Ask for the words a move needs; null when it was called off. What was typed is kept for the next time. */
+/** Ask for the words a move needs; null when it was called off. What is typed is kept as it is typed. */
 function wordsFor(card, answer, stage) {
   const dialog = document.getElementById("reason");
   const text = dialog.querySelector("textarea");
-  const key = `${card.id} ${stage}`;
+  const key = draftOf(card, stage);
+  const keep = () => localStorage.setItem(key, JSON.stringify({ reason: text.value }));
   const title = laneOf(stage).querySelector("h2").textContent;
   dialog.querySelector("h2").textContent = `${nameOf(card)} to “${title}”`;
   dialog.querySelector("label").textContent = answer.needs[0].toUpperCase() + answer.needs.slice(1);
-  text.value = typed.get(key) ?? "";
+  text.value = JSON.parse(localStorage.getItem(key) ?? "{}").reason ?? "";
+  text.addEventListener("input", keep);
   const begins = dialog.querySelector("[data-begins]");
   begins.dataset.begins = `/accounts/${card.id.slice(1)}/brief/`;
   begins.hidden = stage !== "sales_handoff";
@@ -258,7 +261,7 @@ function wordsFor(card, answer, stage) {
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
-      typed.set(key, text.value);
+      text.removeEventListener("input", keep);
       resolve(dialog.returnValue === "move" ? text.value : null);
     }, { once: true });
   });
@@ -471,8 +474,10 @@ function entry(card, stage, answer) {
   if (aside) words.append(Object.assign(document.createElement("small"), { textContent: aside }));
   button.append(Object.assign(document.createElement("b"), { textContent: number }), words);
   button.dataset.number = number;
-  if (answer.refusal) button.ariaDisabled = "true";
-  else {
+  if (answer.refusal) {
+    button.ariaDisabled = "true";
+    button.addEventListener("click", () => say(answer.refusal));
+  } else {
     button.addEventListener("click", () => {
       menu.hidePopover();
       card.firstElementChild.focus({ preventScroll: true });
@@ -499,8 +504,9 @@ menu?.addEventListener("keydown", (event) => {
   if (/^[0-9a-d]$/.test(event.key)) {
     clearTimeout(forgotten);
     forgotten = setTimeout(() => { letters = ""; }, 900);
-    letters += event.key;
-    next = entries.find(({ dataset }) => dataset.number.startsWith(letters));
+    const begins = (number) => entries.find(({ dataset }) => dataset.number.startsWith(number));
+    letters = begins(letters + event.key) ? letters + event.key : event.key;
+    next = begins(letters);
   }
   if (!next) return;
   event.preventDefault();

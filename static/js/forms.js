@@ -9,6 +9,7 @@ import { toGap } from "./writing.js";
 export const DEEDS = {};
 
 const DRAFT = "draft:";
+const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
 const dialog = () => document.getElementById("form");
 let from = null;
 let opening = null;
@@ -32,6 +33,9 @@ export async function openForm(name, account, page, row) {
   if (text) toGap(text);
   else place.querySelector("textarea, input:not([type=hidden]), select, .moves button, .moves summary")?.focus();
 }
+
+// Asked by an event where an import would go round in a circle: names by content are not found for such scripts.
+document.addEventListener("asks-form", ({ detail }) => openForm(...detail));
 
 /** Fetch a form into the dialog; gives whether it came and is still wanted. */
 async function fetchInto(place, path) {
@@ -150,6 +154,32 @@ document.addEventListener("keydown", (event) => {
   const at = stops.indexOf(event.target);
   stops[(at + (event.key === "ArrowDown" ? 1 : stops.length - 1)) % stops.length]?.focus();
   event.preventDefault();
+});
+
+// A stage's number leads to its move, as on the board; one that is not possible is shown with its reason, and says it.
+let digits = "";
+let forgotten = 0;
+
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || !target.closest?.("dialog#form") || target.matches("input, textarea, select")) return;
+  if (key === "Enter" && target.matches(".refused")) return say(target.querySelector("small").textContent);
+  const items = [...dialog().querySelectorAll(".moves > [data-number]")];
+  if (!items.length || !/^[0-9a-d]$/.test(key)) return;
+  clearTimeout(forgotten);
+  forgotten = setTimeout(() => { digits = ""; }, 900);
+  const begins = (number) => items.find(({ dataset }) => dataset.number.startsWith(number));
+  digits = begins(digits + key) ? digits + key : key;
+  const found = begins(digits);
+  if (!found) return;
+  found.closest("details")?.setAttribute("open", "");
+  (found.querySelector("form > button, summary") ?? found).focus();
+  event.preventDefault();
+});
+
+document.addEventListener("click", ({ target }) => {
+  const refused = target.closest?.("dialog#form .refused");
+  if (refused) say(refused.querySelector("small").textContent);
 });
 
 // A move that asks for words takes them at once.

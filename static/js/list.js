@@ -1,6 +1,7 @@
 // The daily list under the hands: keys, the actions of the row in hand, and a search field that keeps its focus.
 
 import { focusCell, openForm } from "./forms.js";
+import { drawAnew } from "./live.js";
 
 const FORMS = {
   w: "write", m: "move", o: "note", t: "task", a: "assign", l: "labels", r: "risk", c: "claim", s: "snooze", e: "copy",
@@ -76,7 +77,7 @@ function goToNew() {
 document.addEventListener("changes", ({ detail }) => {
   const ids = rows().map((row) => row.id.slice(1));
   const changed = detail.all ? ids : ids.filter((id) => detail.accounts.some((account) => String(account.id) === id));
-  htmx.ajax("GET", `/daily/changed/?ids=${changed.slice(0, 200)}`, { source: document.body, swap: "none" });
+  drawAnew(`/daily/changed/?ids=${changed.slice(0, 200)}`);
 });
 
 document.addEventListener("keydown", (event) => {

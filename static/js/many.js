@@ -1,6 +1,7 @@
 // Many rows of the list at once: ticked one by one, up to one, or all that the filters show, loaded or not.
 
 import { say } from "./say.js";
+import { askAs, token } from "./token.js";
 
 const bar = () => document.getElementById("picked");
 const page = () => document.getElementById("daily");
@@ -89,8 +90,7 @@ const focusFirst = (place) =>
 /** A form that is sent as a page of its own, for the browser to keep what it answers. */
 function download() {
   const form = Object.assign(document.createElement("form"), { method: "post", action: `/daily/many/export/${asks()}`, hidden: true });
-  const token = JSON.parse(document.body.getAttribute("hx-headers:inherited"))["X-CSRFToken"];
-  for (const [name, value] of Object.entries({ ...sends(), csrfmiddlewaretoken: token })) {
+  for (const [name, value] of Object.entries({ ...sends(), csrfmiddlewaretoken: token() })) {
     form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
   }
   form.setAttribute("hx-boost", "false");
@@ -100,9 +100,8 @@ function download() {
 }
 
 async function copyEmails() {
-  const token = JSON.parse(document.body.getAttribute("hx-headers:inherited"))["X-CSRFToken"];
-  const answer = await fetch(`/daily/many/emails/${asks()}`, {
-    method: "POST", body: new URLSearchParams(sends()), headers: { "X-CSRFToken": token, "HX-Request": "true" },
+  const answer = await askAs(fetch, `/daily/many/emails/${asks()}`, {
+    method: "POST", body: new URLSearchParams(sends()), headers: { "X-CSRFToken": token(), "HX-Request": "true" },
   }).catch(() => null);
   if (answer?.status === 401) return document.dispatchEvent(new CustomEvent("signed-out"));
   if (!answer?.ok) return say({ text: "The e-mails did not come. Nothing was copied; try again.", bad: true });

@@ -2,9 +2,10 @@
 
 import { worklist } from "./worklist.js";
 
-const list = worklist({
+worklist({
   body: "#task-rows",
   page: "#tasks",
+  changed: "/tasks/changed/",
   keys: { x: "finish", s: "day", a: "assign", e: "edit" },
   // What a form must say of the task as it was seen, and what stands in it at first.
   fills: {
@@ -17,10 +18,4 @@ const list = worklist({
     step?.click?.();
     return Boolean(step);
   },
-});
-
-// As many rows are drawn anew as are here.
-document.addEventListener("htmx:config:request", ({ detail }) => {
-  const { request } = detail.ctx;
-  if (request.method === "POST" && request.body?.set) request.body.set("rows", list.rows().length);
 });

@@ -1,14 +1,16 @@
 // A table of work: keys that walk and act, small forms in a dialog, drafts, and the focus after a row is gone.
 // Its forms stand in <template id="form-NAME">, with 0 in the address for the row's; a row says itself in data-….
 
+import { drawAnew } from "./live.js";
+
 const DRAFT = "draft:";
 
 /**
  * Bring a table to life. `body` holds the rows, each with data-pk and data-name; `page` has data-query; `keys` says which
  * of a row's buttons with data-action a key presses; `fills` says by form what of the row stands in its fields at first;
- * `others` may take a key or an action for what is chosen beside the row, and returns whether it did.
+ * `changed` is the address that draws its rows anew; `others` may take a key or an action for what is chosen beside the row, and returns whether it did.
  */
-export function worklist({ body, page, keys, fills, others = () => false }) {
+export function worklist({ body, page, keys, fills, changed = "", others = () => false }) {
   // Asked for each time: going back puts another page, and another dialog, in the place of this one.
   const dialog = () => document.getElementById("form");
   const rows = () => [...document.querySelectorAll(`${body} > tr[data-name]`)];
@@ -61,6 +63,14 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
       form.append(Object.assign(document.createElement("input"), { type: "hidden", name: field, value }));
     }
     show(form);
+  }
+
+  /** Do to a row what one of its buttons does, or say that it has none. */
+  function press(row, action) {
+    const button = row.querySelector(`[data-action="${action}"]`);
+    if (button) return button.click();
+    const text = `That cannot be done to “${row.dataset.name}” as it stands, or not by you.`;
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
   }
 
   /** Put the focus on the row, or where it is gone on the one that took its place. */
@@ -128,9 +138,20 @@ export function worklist({ body, page, keys, fills, others = () => false }) {
       all[Math.min(Math.max(at, 0), all.length - 1)]?.querySelector("th a").focus();
     } else if (others(event.key, row)) {
       // It is done.
-    } else if (row && keys[event.key]) row.querySelector(`[data-action="${keys[event.key]}"]`)?.click();
+    } else if (row && keys[event.key]) press(row, keys[event.key]);
     else return;
     event.preventDefault();
+  });
+
+  // What others changed is drawn in as many rows as are here; nothing else moves.
+  document.addEventListener("changes", () => {
+    const { query } = document.querySelector(page).dataset;
+    if (changed) drawAnew(`${changed}${query && `?${query}`}`);
+  });
+
+  // As many rows are drawn anew as are here.
+  document.addEventListener("htmx:config:request", ({ detail }) => {
+    detail.ctx.request.headers.Rows = String(rows().length);
   });
 
   return { rows, rowAt, askMany, hold };

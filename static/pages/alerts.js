@@ -1,2 +1,3 @@
 import "../js/app.js";
+import "../js/live.js";
 import "../js/alerts.js";

@@ -1,3 +1,4 @@
 import "../js/app.js";
+import "../js/live.js";
 import "../js/over.js";
 import "../js/tasks.js";

@@ -128,7 +128,7 @@ def axe():
     """Assert that a page has no fault that axe can find."""
 
     def check(page):
-        # What it would look at in the sheets, how a page turns on its side, it reads by style elements, which we forbid.
+        # It would read how a page turns on its side from the sheets by style elements, which we forbid.
         found = Axe().run(page, options={"preload": False}).response["violations"]
         assert not found, "\n".join(
             f"{fault['id']}: {fault['help']}: {[node['html'][:160] for node in fault['nodes'][:3]]}"

@@ -322,19 +322,6 @@ def test_signing_out_elsewhere_is_said_and_keeps_what_was_typed(opened):
     expect(opened.locator("#form textarea")).to_have_value("Unsent")
 
 
-def test_a_page_left_over_from_an_older_login_says_so(opened):
-    opened.keyboard.press("j")
-    opened.keyboard.press("o")
-    opened.keyboard.type("Unsent")
-    opened.context.clear_cookies(name=re.compile("csrf"))
-    opened.locator("#form .primary").click()
-    expect(opened.locator(".toast.bad")).to_contain_text("This page is from an older login.")
-    opened.reload()
-    opened.keyboard.press("j")
-    opened.keyboard.press("o")
-    expect(opened.locator("#form textarea")).to_have_value("Unsent")
-
-
 def test_an_account_erased_meanwhile_is_said_to_be_gone(opened):
     opened.keyboard.press("j")
     opened.keyboard.press("o")

@@ -9,9 +9,10 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from apps.crm.models import Account, Call, Contact, Outreach, Policy
+from apps.crm.options import refusal
 from apps.crm.pipeline import Stage
 from apps.outbox.models import Message
-from tests.factories import account, call, user
+from tests.factories import account, call, snapshot, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,15 +134,15 @@ def call_held(page, hands):
 
 
 def hand_to_sales(page, hands):
-    """Found by its name, moved from its page, with the note that Sales needs."""
+    """Found by its name, moved from its page by the stage's number, with the note that Sales needs."""
     find(page, hands, "grows", "Grows fast")
     arrived(page, r"/accounts/\d+/$")
     expect(page.locator("#account-name")).to_have_text("Grows fast")
     hands.press("m")
     choice = page.locator("#form summary", has_text="6c. Sales Handoff")
     expect(page.locator("#form .moves :focus")).to_have_count(1)
-    while not choice.evaluate("(here) => here === document.activeElement"):
-        hands.press("ArrowUp")
+    hands.press("6", "c")
+    expect(choice).to_be_focused()
     hands.press("Enter")
     expect(page.locator("#form textarea:focus")).to_have_count(1)
     hands.say("They want 40 seats and a contract.")
@@ -157,11 +158,27 @@ def down_to(page, hands, name):
 
 
 def refused(page, hands):
-    """A colleague was quicker: the move is refused in words, and what is true is shown."""
+    """What the rules do not permit: told in their words, and nothing has changed."""
     hands.press("g", "d")
     arrived(page, r"\d/$")
     expect(name_of(page, "Had its call")).to_be_visible()
     down_to(page, hands, "Had its call")
+    here = Account.objects.get(name="Had its call")
+    before = snapshot(here)
+    for number, to in ("3b", Stage.CALL_BOOKED), ("6a", Stage.ONBOARDED_NO_ENGAGEMENT):
+        hands.press("m")
+        expect(page.locator("#form .moves button").first).to_be_focused()
+        hands.press(*number)
+        expect(page.locator("#form .refused:focus")).to_contain_text(refusal(here, to))
+        hands.press("Enter")
+        said(page, refusal(here, to))
+        hands.press("Escape")
+        expect(name_of(page, "Had its call")).to_be_focused()
+    assert snapshot(here) == before
+
+
+def overtaken(page, hands):
+    """A colleague was quicker: the move is refused in words, and what is true is shown."""
     hands.press("m")
     expect(page.locator("#form .moves button").first).to_be_focused()
     dan = user(first_name="Dan", last_name="Day")
@@ -213,6 +230,7 @@ def test_a_day_by_keyboard_ends_with_nobody_left_to_write_to(page, work):
     call_held(page, hands)
     hand_to_sales(page, hands)
     refused(page, hands)
+    overtaken(page, hands)
     moved_and_back(page, hands)
     assign_five(page, hands)
     find(page, hands, "write now", "Write now")

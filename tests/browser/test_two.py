@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from apps.crm.models import Account, Contact, Note
+from apps.crm.models import Account, Alert, Contact, Note, Task, User
 from apps.crm.pipeline import Stage
 from tests.browser.boards import stages
 from tests.browser.conftest import deaf, until
@@ -182,3 +182,79 @@ def test_two_edits_of_one_fact_are_both_shown_and_chosen_from(sam, dan, three):
     dan.locator("#clash").get_by_role("button", name="Keep mine").press("Enter")
     expect(dan.locator("#clash")).to_have_count(0)
     assert str(Account.objects.get(name="Amber").owner) == "Dan Day"
+
+
+def test_tasks_and_alerts_follow_a_colleague_and_take_nothing_out_of_the_hand(sam, dan, three):
+    now = timezone.now()
+    person = User.objects.get(first_name="Sam")
+    for one in three:
+        one.add_task(f"Call {one.name}", now.date(), by=None, now=now, assignee=person)
+        Alert.objects.create(account=one, kind="failed-payment", text=f"Help {one.name}.", raised_at=now)
+    Account.objects.all().recount()
+    sam.goto("/tasks/")
+    tasks = sam.locator("#task-rows tr")
+    tasks.nth(1).locator("th a").focus()
+    expect(tasks.nth(1).locator("th a")).to_be_focused()
+    dan.goto("/tasks/?assignee=all")
+    dan.locator("#task-rows tr", has_text="Call Amber").get_by_role("button", name="Done: Call Amber").click()
+    # The row above goes, the counts follow, and the focus stays on its own row.
+    expect(tasks).to_have_count(2)
+    expect(sam.locator("#task-rows tr", has_text="Call Birch").locator("th a")).to_be_focused()
+    expect(sam.locator("#count-tasks")).to_have_text("2")
+    sam.keyboard.press("e")
+    words = sam.locator("#form [name=title]")
+    expect(words).to_be_focused()
+    sam.keyboard.press("End")
+    sam.keyboard.type(" twi")
+    birch = Task.objects.get(title="Call Birch")
+    birch.reschedule(now.date() + timedelta(days=3), seen=birch.due_on)
+    expect(sam.locator("#task-rows tr", has_text="Call Birch").locator(".due")).to_contain_text("3 d")
+    expect(words).to_be_focused()
+    sam.keyboard.type("ce")
+    expect(words).to_have_value("Call Birch twice")
+    sam.keyboard.press("Enter")
+    expect(sam.locator("#task-rows")).to_contain_text("Call Birch twice")
+    sam.goto("/alerts/")
+    alerts = sam.locator("#alert-rows tr[data-name]")
+    expect(alerts).to_have_count(3)
+    for _ in range(2):
+        sam.keyboard.press("j")
+        sam.keyboard.press("v")
+    expect(sam.locator("#picked b")).to_have_text("2 chosen")
+    sam.keyboard.press("s")
+    expect(sam.locator("#form").get_by_role("button", name="In a week")).to_be_visible()
+    sam.keyboard.press("Escape")
+    dan.goto("/alerts/")
+    dan.locator("#alert-rows tr", has_text="Cedar").get_by_role("button", name="Acknowledge").click()
+    expect(sam.locator("#alert-rows tr", has_text="Cedar")).to_contain_text("Dan Day is on it")
+    expect(sam.locator("#picked b")).to_have_text("2 chosen")
+    Alert.objects.get(account__name="Amber").resolve(by=None, now=now)
+    expect(alerts).to_have_count(2)
+    expect(sam.locator("#picked b")).to_have_text("1 chosen")
+    expect(sam.locator("#count-alerts")).to_have_text("2")
+
+
+def test_what_was_drawn_before_a_change_of_ones_own_and_comes_after_it_is_not_shown(sam, three):
+    now = timezone.now()
+    three[0].add_task("Call Amber", now.date(), by=None, now=now, assignee=User.objects.get(first_name="Sam"))
+    sam.goto("/tasks/")
+    row = sam.locator("#task-rows tr", has_text="Call Amber")
+    late = []
+    sam.route("**/tasks/changed/**", lambda route: late.append((route, route.fetch())), times=1)
+    three[1].add_note("Called", by=None, now=now)
+    until(sam, lambda: late)
+    row.get_by_role("button", name="Done: Call Amber").click()
+    expect(row).to_have_count(0)
+    drawn = []
+    sam.on("response", lambda response: drawn.append("/tasks/changed/" in response.url))
+    route, answer = late[0]
+    assert "Call Amber" in answer.text()
+    sam.evaluate(
+        """() => new MutationObserver(() => {
+            if (document.getElementById("task-rows").textContent.includes("Call Amber")) window.ghost = true;
+        }).observe(document.body, { childList: true, subtree: true, characterData: true })"""
+    )
+    route.fulfill(response=answer)
+    until(sam, lambda: sum(drawn) > 1)
+    expect(row).to_have_count(0)
+    assert sam.evaluate("window.ghost") is None

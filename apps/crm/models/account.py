@@ -20,7 +20,7 @@ from apps.crm.models.moving import Conflict, Movable
 from apps.crm.models.notice import Notice
 from apps.crm.models.outreach import Reachable
 from apps.crm.models.scoping import ScopedQuerySet
-from apps.crm.models.touched import ThisTransaction, TouchedQuerySet
+from apps.crm.models.touched import TouchedQuerySet
 from apps.crm.models.user import User
 from apps.crm.models.waiting import WAITING, WaitingQuerySet
 from apps.crm.pipeline import ONBOARDED, OPEN, Engagement, Stage
@@ -361,7 +361,7 @@ class Account(Attended, Reachable, Belonging, Movable):
 
     def touch(self) -> None:
         """Have open pages draw it anew, where what hangs on it changed and no fact of its own did."""
-        Account.objects.filter(pk=self.pk).update(touched=ThisTransaction())
+        Account.objects.filter(pk=self.pk).touch()
 
     def edit(
         self, *, now: datetime, by: User | None = None, seen: datetime | None = None, **facts: Any

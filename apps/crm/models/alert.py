@@ -148,6 +148,7 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             ids = list(self.filter(only_if).values_list("pk", flat=True))
             Alert.objects.filter(pk__in=ids).update(**values)
             accounts.recount()
+            accounts.filter(alerts__in=ids).touch()
         return ids
 
 

@@ -163,6 +163,7 @@ class Task(models.Model):
             self.account.lock()
             changed = Task.objects.filter(only_if, pk=self.pk).update(**values)
             self.account.recount()
+            self.account.touch()
         if changed:
             self.refresh_from_db(fields=[*values])
         return bool(changed)

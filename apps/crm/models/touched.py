@@ -47,3 +47,7 @@ class TouchedQuerySet(models.QuerySet[Any]):
         )
         oldest = int(mark.partition(":")[0])
         return self.filter(Q(touched__gte=oldest) & Q(unseen)).annotate(mark=Snapshot())
+
+    def touch(self) -> None:
+        """Have open pages draw them anew, where what hangs on them changed and no fact of their own did."""
+        self.update(touched=ThisTransaction())

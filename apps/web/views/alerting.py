@@ -199,6 +199,10 @@ MANY: dict[str, ChangeOfMany] = {
 }
 
 
+# What brings an alert back to the page that lists the open ones.
+COME_BACK = {"reopen", "wake"}
+
+
 @require_POST
 @needs("alert")
 def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
@@ -212,13 +216,13 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
         alert = _alert(pk)
         closed = alert.resolved_at is not None and name != "reopen"
         words = (_resolved if closed else how.otherwise)(alert, today)
-        return _answer(request, alert, now, words, status=409, code="conflict")
+        return _answer(request, alert, name, now, words, status=409, code="conflict")
     undo: Given = {}
     if how.back:
         back, values = how.back(form.cleaned_data)
         values["from"] = request.POST.get("from", "")
         undo = {"undo": {"url": _here(request, reverse(f"web:alert_{back}", args=[pk])), "values": values}}
-    return _answer(request, alert, now, how.says(alert, today), **undo)
+    return _answer(request, alert, name, now, how.says(alert, today), **undo)
 
 
 @require_POST
@@ -267,14 +271,18 @@ def _here(request: SignedIn, address: str) -> str:
 
 
 def _answer(
-    request: SignedIn, alert: Alert, now: datetime, text: str, *, status: int = 200, **toast: Any
+    request: SignedIn, alert: Alert, name: str, now: datetime, text: str, *, status: int = 200, **toast: Any
 ) -> HttpResponse:
-    """The parts of the sender's page, with a toast: the account's own, or the alert's row and the counts."""
+    """The parts of the sender's page, with a toast: the account's own, or the alert's row and the counts.
+
+    One that comes back may have no place any more: then all rows are drawn.
+    """
     if request.POST.get("from") == "account":
         answer = changed(request, alert.account, now=now, text=text, status=status, **toast)
         answer.write(render_to_string("web/_bar_counts.html", request=request))
         return answer
-    answer = HttpResponse(row_parts(request, alert.pk, now=now), status=status)
+    parts = list_parts(request, now=now) if name in COME_BACK else row_parts(request, alert.pk, now=now)
+    answer = HttpResponse(parts, status=status)
     return trigger_client_event(answer, "toast", {"text": text, "bad": status >= 400, **toast})
 
 

@@ -20,7 +20,7 @@ from apps.crm.models.alert import ALERT_KINDS, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web.display import GROUPS, away, away_short, day, money
-from apps.web.links import Choice, Head, Link, counted, heads, query
+from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
 from apps.web.views.daily import NOTICES_SHOWN
@@ -94,6 +94,12 @@ def alerts(request: SignedIn) -> HttpResponse:
     )
 
 
+@require_safe
+def changed(request: SignedIn) -> HttpResponse:
+    """The rows and the counts drawn anew: what others have changed meanwhile."""
+    return HttpResponse(list_parts(request, now=timezone.now()))
+
+
 def row_parts(request: SignedIn, pk: int, *, now: datetime) -> str:
     """One alert's row, or where it no longer belongs an empty place for it, and the counts."""
     asked = _asked(request, Policy.at(now))
@@ -102,9 +108,9 @@ def row_parts(request: SignedIn, pk: int, *, now: datetime) -> str:
 
 
 def list_parts(request: SignedIn, *, now: datetime) -> str:
-    """The first page of rows, and the counts."""
+    """The rows as far as they were shown, and the counts."""
     asked = _asked(request, Policy.at(now))
-    found = page(asked.facts(), asked.order)
+    found = page(asked.facts(), asked.order, size=rows_on_screen(request))
     drawn = {**_context(request, asked), "rows": _rows(found.rows, asked), "next": _next(asked, found.next)}
     return render_to_string("web/_alert_list.html", drawn, request)
 

@@ -101,7 +101,7 @@ PILES = (
         "tasks",
         "Tasks due",
         "task=today",
-        lambda open_, numbers, user: open_.filter(next_task_on__lte=numbers.today),
+        lambda open_, numbers, user: open_.filter(next_task_on__lte=user.today(numbers.now)),
         "No task is due.",
     ),
     Pile(
@@ -167,6 +167,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "origin": "list",
             "people": User.objects.assignable() if request.user.may("task") else [],
             "kinds": Note.Kind.choices,
+            "my_today": request.user.today(numbers.now),
             "today": numbers.today,
         },
     )
@@ -215,7 +216,7 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     columns = _columns_on_screen(request)
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
-        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user.looked_from, columns),
+        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user, columns),
         "keys": [column.key for column in columns],
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
     }
@@ -239,7 +240,7 @@ def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str
     rows = asked.qs.values(*tables.facts_of(columns))
     found = page(rows, asked.order, cursor=request.GET.get("cursor", ""))
     return {
-        "rows": tables.rows_of(found.rows, numbers, asked.people, request.user.looked_from, columns),
+        "rows": tables.rows_of(found.rows, numbers, asked.people, request.user, columns),
         "columns": columns,
         "keys": [column.key for column in columns],
         "next": asked.with_(cursor=[found.next]) if found.next else "",

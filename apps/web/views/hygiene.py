@@ -119,6 +119,7 @@ def _context(request: SignedIn, numbers: Numbers) -> dict[str, Any]:
         "clean": not any(found.values()),
         "query": request.GET.urlencode(),
         "today": numbers.today,
+        "my_today": request.user.today(numbers.now),
     }
 
 

@@ -103,7 +103,7 @@ def _ask(request: SignedIn, name: str) -> HttpResponse:
             "choices": Preview(ids).choices() if name == "move" else [],
             "people": User.objects.assignable() if name in ("assign", "task") else [],
             "labels": Label.objects.all()[:LABELS_OFFERED] if "label" in name else [],
-            "today": numbers.today,
+            "today": request.user.today(numbers.now),
         },
     )
 

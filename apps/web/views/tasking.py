@@ -150,11 +150,7 @@ def _undo(request: SignedIn, name: str, task: Task, /, **values: Any) -> dict[st
     query = request.META["QUERY_STRING"]
     return {
         "url": reverse(f"web:task_{name}", args=[task.pk]) + (f"?{query}" if query else ""),
-        "values": {
-            **{key: str(value) for key, value in values.items()},
-            "from": origin(request),
-            "rows": request.POST.get("rows", ""),
-        },
+        "values": {**{key: str(value) for key, value in values.items()}, "from": origin(request)},
     }
 
 

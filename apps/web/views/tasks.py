@@ -17,13 +17,10 @@ from apps.crm.models import Account, Policy, StageTransition, User
 from apps.crm.pipeline import Stage
 from apps.crm.tasks import DUE, TaskFilter
 from apps.web.display import GROUPS, away, away_short, day
-from apps.web.links import Choice, Head, Link, counted, heads, query
+from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
 from apps.web.views.daily import NOTICES_SHOWN
-
-# A page that has gone on by its cursor is drawn anew as long as it is, up to this many rows.
-DRAWN_ANEW = 500
 
 HEADS = (
     Head("Task"),
@@ -76,11 +73,20 @@ def tasks(request: SignedIn) -> HttpResponse:
     )
 
 
+@require_safe
+def changed(request: SignedIn) -> HttpResponse:
+    """The rows and the counts drawn anew: what others have changed meanwhile."""
+    counts = render_to_string("web/_bar_counts.html", request=request)
+    return HttpResponse(_parts(request, timezone.now()) + counts)
+
+
 def tasks_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """The rows of the page and its counts, drawn anew as far as they were shown."""
-    rows = request.POST.get("rows", "")
-    size = int(rows) if rows.isascii() and rows.isdigit() and len(rows) < 5 else 0
-    listed, _ = _listed(request, _asked(request, now), min(max(size, PAGE_SIZE), DRAWN_ANEW))
+    return _parts(request, now)
+
+
+def _parts(request: SignedIn, now: datetime) -> str:
+    listed, _ = _listed(request, _asked(request, now), rows_on_screen(request))
     return render_to_string("web/_task_parts.html", listed, request)
 
 

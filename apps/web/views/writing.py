@@ -59,6 +59,7 @@ def _form(request: SignedIn, account: Account, name: str) -> HttpResponse:
             "worn": set(account.labels.all()) if name == "labels" else set(),
             "kinds": Note.Kind.choices,
             "today": numbers.today,
+            "my_today": request.user.today(numbers.now),
             "holder": account.holder(numbers),
             "on_it": on_it(str(account.claimed_by), account.claimed_at, numbers),
         },
