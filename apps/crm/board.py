@@ -59,6 +59,7 @@ class Row:
     stage_before_paid_call: str
     claimed_by_id: int | None
     claimed_at: datetime | None
+    snoozed_until: date | None
     call_at: datetime | None
 
 

@@ -113,6 +113,11 @@ class Guard:
     def __call__(self, account: Facts) -> bool:
         return self.holds(account)
 
+    @property
+    def rule(self) -> str:
+        """The refusal without what differs from account to account."""
+        return self.refusal.replace(" since {engaged_on}", "")
+
 
 NEVER_ENGAGED = Guard(
     lambda account: account.engaged_at is None,
@@ -439,6 +444,13 @@ def refusal(account: Facts, target: Stage, *, automatic: bool = False) -> str:
             engaged: datetime | None = account.engaged_at
             return guard.refusal.format(engaged_on=engaged.date().isoformat() if engaged else "")
     return ""
+
+
+def rule_of(account: Facts, target: Stage) -> str:
+    """What ``refusal`` says to a person, in the words that hold for every account like this one."""
+    found = MOVES.get((Stage(account.stage), target))
+    broken = next((guard for guard in found.guards if not guard(account)), None) if found else None
+    return broken.rule if broken else refusal(account, target)
 
 
 def permitted(target: Stage, *, automatic: bool = False) -> Q:

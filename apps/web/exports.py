@@ -287,7 +287,7 @@ EXPORTS: dict[str, Export] = {
             "What colleagues wrote to customers",
             (
                 *_WHOSE,
-                *_plain("at", "to", "template", "way", "subject", "text", by="by__username"),
+                *_plain("at", "to", "template", "way", "subject", "text", "withdrawn_at", by="by__username"),
             ),
             OfAccountFilter,
             Outreach.objects.all(),

@@ -256,6 +256,8 @@ def _badges(row: Row, numbers: Numbers, looked_at: datetime | None) -> Iterator[
         yield Word("Task overdue", "bad")
     if row.call_at:
         yield Word(f"Call {day(numbers.day_of(row.call_at), today)}", "info")
+    if row.snoozed_until and row.snoozed_until > today:
+        yield Word(f"Snoozed to {day(row.snoozed_until, today)}")
     if looked_at and row.entered_at and row.entered_at > looked_at:
         yield Word("New", "accent")
     if row.stage != Stage.PAID_CALL and (row.engaged_via == "purchase" or row.stage_before_paid_call):

@@ -171,9 +171,11 @@ def _survey(row: Any, numbers: Numbers) -> Entry:
 def _outreach(row: Any, numbers: Numbers) -> Entry:
     sent = {message.to: _whereabouts(message) for message in row.messages.all()}
     to = ", ".join(f"{address}{sent.get(address, '')}" for address in row.addresses)
-    return Entry(
-        "wrote", row.subject, who=str(row.by), more=f"to {to}, {row.get_way_display()}", said=row.text
-    )
+    if row.withdrawn_at:
+        did, more = "wrote, and took back before it left:", f"to {row.to}"
+    else:
+        did, more = "wrote", f"to {to}, {row.get_way_display()}"
+    return Entry(did, row.subject, who=str(row.by), more=more, said=row.text)
 
 
 def _whereabouts(message: Any) -> str:

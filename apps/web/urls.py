@@ -70,6 +70,7 @@ urlpatterns = [
     path("accounts/<int:pk>/note/", writing.note, name="note"),
     path("accounts/<int:pk>/notes/<int:note>/", editing.note, name="note_edit"),
     path("accounts/<int:pk>/notes/<int:note>/pin/", panels.pin, name="note_pin"),
+    path("accounts/<int:pk>/outreaches/<int:outreach>/undo/", composing.undo, name="outreach_undo"),
     path("accounts/<int:pk>/over/", account.over, name="over"),
     path("accounts/<int:pk>/renewal/", editing.edit, {"name": "renewal"}, name="renewal"),
     path("accounts/<int:pk>/risk/", editing.edit, {"name": "risk"}, name="risk"),

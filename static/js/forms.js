@@ -190,6 +190,11 @@ document.addEventListener("input", (event) => {
   else localStorage.removeItem(DRAFT + form.dataset.draft);
 });
 
+// Words that were taken back are a draft again.
+document.addEventListener("draft", ({ detail: { name, values } }) => {
+  localStorage.setItem(DRAFT + name, JSON.stringify(values));
+});
+
 function taken({ sourceElement: form, response, request }) {
   if (!form?.matches?.("form") || request.method !== "POST" || response.status === 422) return;
   if (response.status < 300) {

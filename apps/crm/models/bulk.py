@@ -20,7 +20,7 @@ from apps.crm.models.label import Label
 from apps.crm.models.moving import MoveError
 from apps.crm.models.task import Task
 from apps.crm.models.user import User
-from apps.crm.pipeline import STAGES, Stage, refusal
+from apps.crm.pipeline import STAGES, Stage, refusal, rule_of
 from apps.crm.policy import Numbers
 
 # So many are changed while somebody waits; more are the worker's.
@@ -59,11 +59,11 @@ class Preview:
         return sum(len(ids) for facts, ids in self._like.items() if not refusal(facts, to))
 
     def staying(self, to: Stage) -> dict[str, list[int]]:
-        """The others by the sentence that refuses them, the most frequent first."""
+        """The others by the rule that refuses them, the most frequent first."""
         why: dict[str, list[int]] = {}
         for facts, ids in self._like.items():
-            if sentence := refusal(facts, to):
-                why.setdefault(sentence, []).extend(ids)
+            if refusal(facts, to):
+                why.setdefault(rule_of(facts, to), []).extend(ids)
         return dict(sorted(why.items(), key=lambda one: -len(one[1])))
 
     def sources(self, to: Stage) -> set[Stage]:
@@ -211,7 +211,7 @@ def _move(bulk: Bulk, accounts: list[Account], now: datetime) -> None:
         try:
             row = account.move(to, by=bulk.by, now=now, cause="list", reason=reason)
         except MoveError as error:
-            bulk.leave(error.sentence, account.pk)
+            bulk.leave(error.rule, account.pk)
         else:
             bulk.note({account.pk: row.pk} if row else {}, [account], f"It is in “{to.label}” already.")
 
@@ -221,7 +221,7 @@ def _move_back(of: Bulk, bulk: Bulk, accounts: list[Account], now: datetime) -> 
         try:
             row = account.undo(by=bulk.by, now=now, transition_id=of.made[str(account.pk)])
         except MoveError as error:
-            bulk.leave(error.sentence, account.pk)
+            bulk.leave(error.rule, account.pk)
         else:
             bulk.made[str(account.pk)] = row.pk
 

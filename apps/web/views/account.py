@@ -129,7 +129,7 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "timeline_kinds": KINDS,
         "tasks": list(account.tasks.open().select_related("assignee")[:MANY]),
         "alerts": list(account.alerts.open().select_related("assignee", "acknowledged_by")[:MANY]),
-        "contacts": list(account.contacts.ranked()[:MANY]),
+        "contacts": list(account.contacts.ranked().judged()[:MANY]),
         "bills": bills[:FEW],
         "plot": plot(bills, numbers.today),
         "calls": [

@@ -247,14 +247,15 @@ def _right(name: str) -> str:
 
 
 def _chosen(request: SignedIn, numbers: Numbers) -> list[int] | HttpResponse:
-    """The ids of the accounts that are meant, or a sentence: those named, or all that the query string shows."""
+    """The ids of the accounts that are meant, or a sentence: those named, or all that the filters show but some."""
     form = ChosenForm(request.POST)
     if not form.is_valid():
         return refused(sentence(form))
     ids: list[int] = form.cleaned_data["ids"]
     if form.cleaned_data["all"]:
         asked = DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
-        ids = list(in_order(asked.qs, asked.order).values_list("pk", flat=True)[: MOST + 1])
+        meant = asked.qs.exclude(pk__in=form.cleaned_data["but"])
+        ids = list(in_order(meant, asked.order).values_list("pk", flat=True)[: MOST + 1])
     if len(ids) > MOST:
         return refused(TOO_MANY)
     return ids or refused("No account is like that any more.")
