@@ -17,6 +17,7 @@ from apps.crm.pipeline import STAGES, Stage
 from apps.crm.scope import segments
 from apps.playbooks.models import Act
 from apps.web.billplot import plot
+from apps.web.display import spoken
 from apps.web.markdown import rendered
 from apps.web.timeline import SHOWN, timeline
 from tests.factories import NOW, account, in_days, snapshot, user
@@ -507,3 +508,53 @@ def test_choosing_a_kind_brings_an_outline_for_each_kind_but_the_plain_note(brow
     page = get(browser, account(Stage.NEW)).text
     for kind in Note.Kind:
         assert re.search(rf'<option value="{kind}" data-outline="[^"]+"', page) or kind == Note.Kind.NOTE
+
+
+def test_all_addresses_are_copied_at_once_ranked_but_of_whom_nobody_may_write_to(browser, me):
+    of = account(Stage.NEW)
+    for email, role, fields in (
+        ("eng@a.example", "Engineer", {}),
+        ("owner@a.example", "Owner", {}),
+        ("no@a.example", "Owner", {"do_not_contact": True}),
+        ("gone@a.example", "Owner", {"bounced_at": NOW}),
+        ("elsewhere@a.example", "Owner", {}),
+    ):
+        Contact.objects.create(account=of, email=email, role=role, **fields)
+    Contact.objects.create(account=account(), email="elsewhere@a.example", do_not_contact=True)
+    text = get(browser, of).text
+    assert 'data-copies="owner@a.example, eng@a.example" data-called="2 e-mails">Copy all 2<' in text
+    assert text.count('data-copies="no@a.example"') == text.count('data-copies="elsewhere@a.example"') == 0
+    assert said(get(browser, of)).count("Do not contact") == 2
+    assert "Copy all" not in get(browser, account(Stage.NEW)).text
+
+
+def test_what_we_wrote_ourselves_shows_its_days_as_the_pages_do_and_what_people_wrote_stays(browser, me):
+    of = account(Stage.INITIATED)
+    of.move(
+        Stage.AWAITING_FINAL_OUTREACH,
+        by=None,
+        now=NOW,
+        cause="playbook:final-outreach-due",
+        reason="Renews 2026-12-01, in 10 days",
+    )
+    of.move(
+        Stage.CHURNED, by=me, now=NOW, cause="account", reason="Said no on 2026-11-20; 2026-13-45 is none"
+    )
+    text = get(browser, of).text
+    assert "Renews 1 Dec, in 10 days" in text
+    assert "Said no on 2026-11-20; 2026-13-45 is none" in text
+    assert of.transitions.filter(reason="Renews 2026-12-01, in 10 days").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("Renews 2026-12-01, in 10 days", "Renews 1 Dec, in 10 days"),
+        ("Since 2025-01-02.", "Since 2 Jan 2025."),
+        ("At 2026-12-01T09:00:00Z", "At 2026-12-01T09:00:00Z"),
+        ("No 2026-02-31, no 12026-12-01", "No 2026-02-31, no 12026-12-01"),
+        ("Nothing", "Nothing"),
+    ],
+)
+def test_days_in_a_line_of_ours(written, says):
+    assert spoken(written, NOW.date()) == says

@@ -41,7 +41,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     ),
     "move": ("move", "undo", "leave_paid_call", "many_preview"),
     "note": ("note", "note_edit", "note_pin", "feedback_tell"),
-    "write": ("claim", "snooze", "write"),
+    "write": ("claim", "outreach_undo", "snooze", "write"),
     "templates": (
         "template_preview",
         "template_restore",

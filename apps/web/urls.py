@@ -98,6 +98,7 @@ urlpatterns = [
     path("calls/<int:pk>/host/", marking.host, name="call_host"),
     path("calls/<int:pk>/mark/", marking.mark, name="call_mark"),
     path("changes/", changes.changes, name="changes"),
+    path("colleagues/", notices.colleagues, name="colleagues"),
     path("daily/changed/", daily.changed, name="changed"),
     path("daily/looked/", daily.looked, name="looked"),
     path("daily/many/<int:pk>/", many.one, name="bulk"),

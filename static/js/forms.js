@@ -164,6 +164,11 @@ document.addEventListener("click", ({ target }) => {
   if (fold && !fold.open) fold.addEventListener("toggle", () => fold.querySelector("textarea").focus(), { once: true });
 });
 
+// Whom a note may name is fetched once somebody is about to write one.
+document.addEventListener("focusin", ({ target }) => {
+  if (target.matches?.("[data-mentions]")) import("./mentions.js");
+});
+
 // Drafts
 
 const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox]), select")];

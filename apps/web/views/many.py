@@ -178,7 +178,7 @@ def said(bulk: Bulk) -> str:
     words = f"{_accounts(done)} {bulk.says}." if done else "Nothing was changed."
     if stayed := sum(map(len, bulk.left.values())):
         words += f" {stayed:,} stayed as {'it was' if stayed == 1 else 'they were'}"
-        first, *others = sorted(bulk.left, key=lambda one: -len(bulk.left[one]))
+        first, *others = bulk.stayed
         words += f": {first}" if not others else f", for {1 + len(others)} reasons."
     return words
 
@@ -196,7 +196,7 @@ def one(request: SignedIn, pk: int) -> HttpResponse:
     context = {
         "bulk": bulk,
         "said": said(bulk) if bulk.finished_at else "",
-        "left": _left(bulk.left),
+        "left": _left(bulk.stayed),
         "undoes": not bulk.undo_refusal(request.user, Policy.at(timezone.now())),
     }
     return render(request, "web/many.html", context)
@@ -262,10 +262,10 @@ def _chosen(request: SignedIn, numbers: Numbers) -> list[int] | HttpResponse:
 
 
 def _left(why: Mapping[str, list[int]]) -> list[Left]:
-    """Those that stay, by the reason, the most frequent first, with the first names of each. One query."""
+    """Those that stay, by the reason, with the first names of each. One query."""
     shown = {pk for ids in why.values() for pk in ids[:NAMES_SHOWN]}
     names = dict(Account.objects.filter(pk__in=shown).values_list("pk", "name"))
     return [
         Left(text, len(ids), [(pk, names.get(pk, "An account that was erased")) for pk in ids[:NAMES_SHOWN]])
-        for text, ids in sorted(why.items(), key=lambda one: -len(one[1]))
+        for text, ids in why.items()
     ]
