@@ -21,12 +21,11 @@ document.addEventListener("change", ({ target }) => {
 const say = (detail) => document.dispatchEvent(new CustomEvent("toast", { detail }));
 
 document.addEventListener("click", ({ target }) => {
-  const copies = target.closest?.("[data-copies]")?.dataset;
-  if (copies) {
-    const { copies: text, called = text } = copies;
-    navigator.clipboard.writeText(text).then(
-      () => say({ text: `Copied: ${called}.` }),
-      () => say({ text: `The browser does not let ${called} be copied here.`, bad: true }),
+  const copied = target.closest?.("[data-copies]")?.dataset.copies;
+  if (copied) {
+    navigator.clipboard.writeText(copied).then(
+      () => say({ text: `${copied} is copied.` }),
+      () => say({ text: `The browser does not let ${copied} be copied here.`, bad: true }),
     );
   }
   const from = target.closest?.("[data-copies-from]");
