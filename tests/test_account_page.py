@@ -20,7 +20,7 @@ from apps.web.billplot import plot
 from apps.web.display import spoken
 from apps.web.markdown import rendered
 from apps.web.timeline import SHOWN, timeline
-from tests.factories import NOW, account, in_days, snapshot, user
+from tests.factories import NOW, account, call, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
@@ -561,3 +561,25 @@ def test_what_we_wrote_ourselves_shows_its_days_as_the_pages_do_and_what_people_
 )
 def test_days_in_a_line_of_ours(written, says):
     assert spoken(written, NOW.date()) == says
+
+
+def test_a_note_is_previewed_as_it_will_be_shown_with_whom_it_tells_and_nothing_is_kept(browser, me):
+    user(username="dan", first_name="Dan", last_name="Ohm")
+    text = "**Why** <script>alert(1)</script>, @dan and @" + me.username
+    answer = browser.post("/notes/preview/", {"text": text})
+    assert "<strong>Why</strong>" in answer.text
+    assert "<script>" not in answer.text
+    assert "Tells Dan Ohm." in answer.text
+    assert Note.objects.count() == 0
+    browser.force_login(user("viewer"))
+    assert browser.post("/notes/preview/", {"text": text}).status_code == 403
+
+
+def test_calls_say_the_contacts_own_time_and_the_team_link_is_one_click_away(browser, me):
+    of = account(Stage.CALL_BOOKED)
+    call(of, starts_at=NOW + timedelta(days=1), contact_time_zone="America/New_York", status="booked")
+    assert "Team link" not in said(get(browser, of))
+    Policy.objects.create(name="booking_link", value="https://book.example/team", starts_on=in_days(-1))
+    page = get(browser, of)
+    assert "22 Nov, 09:00 (04:00 in New York)" in said(page)
+    assert 'href="https://book.example/team" target="_blank" rel="noopener"' in page.text

@@ -40,7 +40,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "views",
     ),
     "move": ("move", "undo", "leave_paid_call", "many_preview"),
-    "note": ("note", "note_edit", "note_pin", "feedback_tell"),
+    "note": ("note", "note_edit", "note_pin", "note_preview", "feedback_tell"),
     "write": ("claim", "outreach_undo", "snooze", "write"),
     "templates": (
         "template_preview",

@@ -133,6 +133,7 @@ urlpatterns = [
     path("import/drift/", theirs.drift, name="drift"),
     path("import/quarantine/", theirs.quarantine, name="quarantine"),
     path("keys/", settings.keys, name="keys"),
+    path("notes/preview/", writing.preview, name="note_preview"),
     path("notices/", notices.notices, name="notices"),
     path("notices/mail/", notices.mail, name="notices_mail"),
     path("notices/seen/", notices.seen, name="notices_seen"),

@@ -169,6 +169,34 @@ document.addEventListener("focusin", ({ target }) => {
   if (target.matches?.("[data-mentions]")) import("./mentions.js");
 });
 
+// A note as it will be shown stands in the place of its text until that is asked for again.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-previews]");
+  if (button) preview(button, button.form.elements.text);
+});
+document.addEventListener("reset", ({ target }) => write(target));
+
+async function preview(button, text) {
+  const shown = button.form.querySelector("[data-preview]");
+  if (text.hidden || !text.value.trim()) return write(button.form)?.focus();
+  await htmx.ajax("POST", button.dataset.previews, { values: { text: text.value }, source: button, target: shown, swap: "innerHTML" });
+  if (!shown.childElementCount) return;
+  shown.hidden = false;
+  text.hidden = true;
+  button.textContent = "Write on";
+}
+
+/** Show the text of a form's note again. */
+function write(form) {
+  const shown = form.querySelector("[data-preview]");
+  if (!shown) return;
+  shown.replaceChildren();
+  shown.hidden = true;
+  form.querySelector("[data-previews]").textContent = "Preview";
+  form.elements.text.hidden = false;
+  return form.elements.text;
+}
+
 // Drafts
 
 const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox]), select")];

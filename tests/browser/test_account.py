@@ -345,3 +345,23 @@ def test_names_are_offered_in_the_dialog_of_the_list_too_by_mouse_and_without_a_
     three.keyboard.press("Escape")
     expect(three.locator("#form")).to_be_visible()
     three.context.set_offline(False)
+
+
+def test_a_note_is_looked_at_before_it_is_saved_and_written_on_where_it_was(amber, axe):
+    amber.keyboard.press("o")
+    expect(text(amber)).to_be_focused()
+    amber.keyboard.type("**Goals** for May")
+    amber.get_by_role("button", name="Preview").click()
+    expect(amber.locator("#add-note [data-preview] strong")).to_have_text("Goals")
+    expect(text(amber)).not_to_be_visible()
+    axe(amber)
+    amber.get_by_role("button", name="Write on").click()
+    expect(text(amber)).to_be_focused()
+    expect(text(amber)).to_have_value("**Goals** for May")
+    amber.get_by_role("button", name="Preview").click()
+    expect(amber.locator("#add-note [data-preview] strong")).to_have_text("Goals")
+    amber.get_by_role("button", name="Save note").click()
+    expect(amber.locator(".timeline strong")).to_have_text("Goals")
+    amber.locator("#add-note > summary").click()
+    expect(text(amber)).to_be_visible()
+    expect(text(amber)).to_have_value("")
