@@ -50,9 +50,9 @@ function offer(field) {
   point();
 }
 
-/** Show the list beneath the @, or above it where the window ends; in an open dialog, for the rest is out of reach then. */
+/** Show the list beneath the @, or above it where the window ends; in what is open, for the rest is out of reach then. */
 function show() {
-  const place = text.closest("dialog") ?? document.body;
+  const place = text.closest("dialog, .over, main");
   if (box.parentElement !== place) place.append(box);
   if (!isOpen()) box.showPopover();
   const { left, top, line } = caret();
