@@ -1,5 +1,7 @@
 """Links out of an account's page, filled in safely, and who may change them."""
 
+import re
+
 import pytest
 
 from apps.crm.models import OutLink
@@ -61,7 +63,8 @@ def test_an_address_that_is_none_or_asks_for_what_there_is_not_is_refused(lead, 
 def test_leads_add_change_and_remove_links_and_others_do_not(lead, client, links):
     lead.post("/settings/links/add/", {"label": "Docs", "url": "https://docs.example/"})
     one = links.get()
-    lead.post(f"/settings/links/{one.pk}/", {"label": "Manual", "url": "https://docs.example/{name}"})
+    changed = {"label": "Manual", "url": "https://docs.example/{name}", "seen": one.mark}
+    assert lead.post(f"/settings/links/{one.pk}/", changed).status_code == 302
     one.refresh_from_db()
     assert (one.label, one.url) == ("Manual", "https://docs.example/{name}")
     taken = lead.post("/settings/links/add/", {"label": "Manual", "url": "https://x.example/"})
@@ -79,6 +82,20 @@ def test_leads_add_change_and_remove_links_and_others_do_not(lead, client, links
     for address in ("add", "usual", f"{before[0]['id']}", f"{before[0]['id']}/remove"):
         assert client.post(f"/settings/links/{address}/").status_code == 403
     assert list(links.values()) == before
+
+
+def test_whoever_changes_a_link_second_is_shown_both_and_chooses(lead, links):
+    one = links.create(label="Docs", url="https://docs.example/")
+    seen = one.mark
+    links.update(label="Guide", url="https://guide.example/")
+    sent = {"label": "Manual", "url": "https://manual.example/", "seen": seen}
+    answer = lead.post(f"/settings/links/{one.pk}/", sent)
+    assert (answer.status_code, links.get().label) == (409, "Guide")
+    assert "It is now Guide https://guide.example/ ; yours stands below" in said(answer)
+    assert 'value="https://manual.example/"' in answer.text
+    again = re.search(r'name="seen" value="([^"]+)"', answer.text)[1]
+    assert lead.post(f"/settings/links/{one.pk}/", sent | {"seen": again}).status_code == 302
+    assert (links.get().label, links.get().url) == ("Manual", "https://manual.example/")
 
 
 def test_the_refund_policy_stands_beside_the_credits(browser, links):

@@ -9,15 +9,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.crm.models import Account, AuditPoint, Bill, Credit, Label, Note, Policy
+from apps.crm.models import Account, AuditPoint, Bill, Contact, Credit, Label, Note, Policy
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.scope import segments
 from apps.playbooks.models import Act
 from apps.web.billplot import plot
+from apps.web.display import spoken
 from apps.web.markdown import rendered
 from apps.web.timeline import SHOWN, timeline
 from tests.account_pages import get, post, said
-from tests.factories import NOW, account, in_days, snapshot, user
+from tests.factories import NOW, account, call, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
 
@@ -271,3 +272,78 @@ def test_choosing_a_kind_brings_an_outline_for_each_kind_but_the_plain_note(brow
     page = get(browser, account(Stage.NEW)).text
     for kind in Note.Kind:
         assert re.search(rf'<option value="{kind}" data-outline="[^"]+"', page) or kind == Note.Kind.NOTE
+
+
+def test_the_contacts_panel_says_of_whom_nobody_may_write_to_at_whatever_account_and_copies_no_address(
+    browser, me
+):
+    of = account(Stage.NEW)
+    for email, role, fields in (
+        ("eng@a.example", "Engineer", {}),
+        ("owner@a.example", "Owner", {}),
+        ("no@a.example", "Owner", {"do_not_contact": True}),
+        ("gone@a.example", "Owner", {"bounced_at": NOW}),
+        ("elsewhere@a.example", "Owner", {}),
+    ):
+        Contact.objects.create(account=of, email=email, role=role, **fields)
+    Contact.objects.create(account=account(), email="elsewhere@a.example", do_not_contact=True)
+    text = get(browser, of).text
+    assert text.count('data-copies="owner@a.example"') == 1
+    assert text.count('data-copies="no@a.example"') == text.count('data-copies="elsewhere@a.example"') == 0
+    assert said(get(browser, of)).count("Do not contact") == 2
+    assert said(get(browser, of)).count("Mail came back") == 1
+    assert browser.get(f"/accounts/{of.pk}/emails/").text == "owner@a.example, gone@a.example, eng@a.example"
+
+
+def test_what_we_wrote_ourselves_shows_its_days_as_the_pages_do_and_what_people_wrote_stays(browser, me):
+    of = account(Stage.INITIATED)
+    of.move(
+        Stage.AWAITING_FINAL_OUTREACH,
+        by=None,
+        now=NOW,
+        cause="playbook:final-outreach-due",
+        reason="Renews 2026-12-01, in 10 days",
+    )
+    of.move(
+        Stage.CHURNED, by=me, now=NOW, cause="account", reason="Said no on 2026-11-20; 2026-13-45 is none"
+    )
+    text = get(browser, of).text
+    assert "Renews 1 Dec, in 10 days" in text
+    assert "Said no on 2026-11-20; 2026-13-45 is none" in text
+    assert of.transitions.filter(reason="Renews 2026-12-01, in 10 days").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("Renews 2026-12-01, in 10 days", "Renews 1 Dec, in 10 days"),
+        ("Since 2025-01-02.", "Since 2 Jan 2025."),
+        ("At 2026-12-01T09:00:00Z", "At 2026-12-01T09:00:00Z"),
+        ("No 2026-02-31, no 12026-12-01", "No 2026-02-31, no 12026-12-01"),
+        ("Nothing", "Nothing"),
+    ],
+)
+def test_days_in_a_line_of_ours(written, says):
+    assert spoken(written, NOW.date()) == says
+
+
+def test_a_note_is_previewed_as_it_will_be_shown_with_whom_it_tells_and_nothing_is_kept(browser, me):
+    user(username="dan", first_name="Dan", last_name="Ohm")
+    text = "**Why** <script>alert(1)</script>, @dan and @" + me.username
+    answer = browser.post("/notes/preview/", {"text": text})
+    assert "<strong>Why</strong>" in answer.text
+    assert "<script>" not in answer.text
+    assert "Tells Dan Ohm." in answer.text
+    assert Note.objects.count() == 0
+    browser.force_login(user("viewer"))
+    assert browser.post("/notes/preview/", {"text": text}).status_code == 403
+
+
+def test_calls_say_the_contacts_own_time_and_the_team_link_is_one_click_away(browser, me):
+    of = account(Stage.CALL_BOOKED)
+    call(of, starts_at=NOW + timedelta(days=1), contact_time_zone="America/New_York", status="booked")
+    assert "Team link" not in said(get(browser, of))
+    Policy.objects.create(name="booking_link", value="https://book.example/team", starts_on=in_days(-1))
+    page = get(browser, of)
+    assert "22 Nov, 09:00 (04:00 in New York)" in said(page)
+    assert 'href="https://book.example/team" target="_blank" rel="noopener"' in page.text

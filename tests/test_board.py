@@ -338,3 +338,14 @@ def test_the_board_asks_the_same_few_questions_however_many_accounts_there_are(c
             Task.objects.create(account=here, title="x", due_on=in_days(-1), created_at=timezone.now())
     Account.objects.all().recount()
     assert asked() == before <= 15
+
+
+def test_a_snoozed_card_says_until_when_and_only_so_long(client, dan):
+    today = timezone.now().date()
+    snoozed, over = (
+        account(Stage.NEW, snoozed_until=today + timedelta(days=ahead), next_renewal_on=None)
+        for ahead in (40, 0)
+    )
+    text = client.get("/board/").text
+    assert "Snoozed to" in card(text, snoozed)
+    assert "Snoozed" not in card(text, over)

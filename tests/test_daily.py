@@ -436,3 +436,13 @@ def test_an_accounts_page_tells_what_happened_and_what_can_be_done(browser, me):
     assert "Back from Sales" in said
     assert "“3b. Engaged — Call Booked” is reached from" in said
     assert Policy.at(NOW).today == TODAY
+
+
+def test_chosen_columns_say_what_they_are_where_no_head_is_shown_and_the_usual_ones_cost_nothing(browser):
+    of = account(Stage.NEW)
+    Account.objects.filter(pk=of.pk).update(notes_count=3)
+    chosen = browser.get("/?columns=account,notes,bills,renewal").text
+    assert '<td class="n" data-l="Notes">3</td><td class="n" data-l="Bills paid"></td>' in chosen
+    assert "data-l" not in browser.get("/").text
+    part = browser.get(f"/daily/changed/?ids={of.pk}", headers={"Columns": "account,notes"})
+    assert 'data-l="Notes">3<' in part.text

@@ -380,3 +380,27 @@ def test_who_wants_no_mail_about_mentions_gets_none_and_has_them_here(fields, mi
     tell(at(23))
     assert not Message.objects.exists()
     assert Notice.objects.unseen().mentions().filter(user=me).count() == 1
+
+
+def test_replies_that_wait_are_told_those_who_wait_longest_first(settings):
+    settings.BASE_URL = "https://onramp.test"
+    me, other = person(), person(email="")
+    for name, days_ago, owner, answered in (
+        ("Late", 5, me, False),
+        ("Soon", 1, me, False),
+        ("Answered", 3, me, True),
+        ("Theirs", 4, other, False),
+    ):
+        one = account(Stage.ENGAGED_EMAIL, since=LONG_AGO, name=name, owner=owner)
+        one.heard("last_reply_at", at(5) - timedelta(days=days_ago))
+        if answered:
+            one.heard("last_outreach_at", at(5))
+    tell(at(9))
+    sent = mail()
+    assert sent.subject == "Monday: 2 replies waiting"
+    lines = [line for line in sent.text.splitlines() if line.startswith(("Replies", "- "))]
+    assert lines == [
+        "Replies waiting (2)",
+        "- Late (wrote 18 Nov, 5 days ago): 3a. Engaged — Email",
+        "- Soon (wrote 22 Nov, yesterday): 3a. Engaged — Email",
+    ]

@@ -315,3 +315,46 @@ def test_renewal_and_next_task_are_changed_in_their_place_and_a_conflict_shows_b
     sent = {"from": "list", "seen": in_days(2).isoformat(), "due_on": in_days(1).isoformat()}
     answer = browser.post(f"/tasks/{task.pk}/day/", sent)
     assert (answer.status_code, f'id="a{shown.pk}"' in answer.text) == (200, True)
+
+
+def test_all_but_some_is_counted_and_changed_without_them_loaded_or_not(browser, me):
+    every = some(60, plan="yc")
+    out = [every[0].pk, every[59].pk]
+    sent = {"all": "1", "but": ",".join(map(str, out))}
+    asked = browser.post("/daily/many/assign/ask/?plan=yc", sent)
+    assert "Assign 58 accounts" in text_of(asked)
+    preview = browser.post("/daily/many/move/preview/?plan=yc", {**sent, "to": "initiated"})
+    assert "All 58 move to" in text_of(preview)
+    browser.post("/daily/many/assign/?plan=yc", {**sent, "owner": me.pk})
+    assert {*Account.objects.filter(owner=None).values_list("pk", flat=True)} == {*out}
+    wrong = browser.post("/daily/many/assign/?plan=yc", {"all": "1", "but": "x", "owner": ""})
+    assert (wrong.status_code, toast(wrong)["text"]) == (422, "An id is a whole number.")
+    assert Account.objects.filter(owner=me).count() == 58
+
+
+def test_refusals_that_differ_in_a_day_alone_are_one_rule_with_a_count_and_the_names(browser):
+    engaged = some(3, Stage.AWAITING_FINAL_OUTREACH)
+    for number, one in enumerate(engaged):
+        Account.objects.filter(pk=one.pk).update(engaged_at=NOW - timedelta(days=number), engaged_via="email")
+    going = some(1, Stage.AWAITING_FINAL_OUTREACH)
+    sent = {**ids([*engaged, *going]), "to": "onboarded_no_engagement"}
+    page = browser.post("/daily/many/move/preview/", sent)
+    assert "3: Not “No Engagement”: they have engaged." in text_of(page)
+    assert all(one.name in page.text for one in engaged)
+    answer = browser.post("/daily/many/move/", sent)
+    assert toast(answer)["text"].endswith("3 stayed as they were: Not “No Engagement”: they have engaged.")
+    [(rule, left)] = Bulk.objects.get().stayed.items()
+    assert (rule, sorted(left)) == ("Not “No Engagement”: they have engaged.", [one.pk for one in engaged])
+    alone = browser.post("/daily/many/move/preview/", {**ids(engaged[:1]), "to": "onboarded_no_engagement"})
+    assert "1: Not “No Engagement”: they have engaged since 2026-11-21." in text_of(alone)
+
+
+def test_an_undo_that_came_too_late_for_some_is_one_rule_whoever_was_first(browser):
+    two = some(2)
+    answer = browser.post("/daily/many/move/", {**ids(two), "to": "initiated"})
+    for one, name in zip(two, ("Dan", "Eve"), strict=True):
+        one.refresh_from_db()
+        one.move(Stage.ENGAGED_EMAIL, by=user(first_name=name), now=NOW, cause="list")
+    assert toast(undo(browser, answer))["text"] == (
+        "Nothing was changed. 2 stayed as they were: Somebody has moved it since."
+    )

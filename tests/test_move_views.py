@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.crm.models import Account, Note, StageTransition, Task
+from apps.crm.models import Account, AuditPoint, Note, StageTransition, Task
+from apps.crm.models.audit import POINTS
 from apps.crm.options import options
 from apps.crm.pipeline import STAGES, Stage
 from tests.factories import NOW, account, in_days, snapshot, user, with_facts
@@ -324,3 +325,26 @@ def test_an_account_is_not_given_to_who_only_looks_nor_over_a_colleagues_edit(br
     assert post(browser, "assign", shown, owner=me.pk, seen=seen.isoformat()).status_code == 409
     assert snapshot(shown) == before
     assert post(browser, "assign", shown, owner=me.pk, seen=shown.changed_at.isoformat()).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["board", "list", "account"])
+def test_a_close_is_followed_by_a_reminder_of_the_open_audit_never_hindered_by_it(browser, me, origin):
+    closed = account(Stage.AWAITING_FINAL_OUTREACH, name="Blue Harbor")
+    answer = post(browser, "move", closed, to="onboarded_no_engagement", version=1, **{"from": origin})
+    points = len(POINTS)
+    assert (answer.status_code, stage_of(closed)) == (200, "onboarded_no_engagement")
+    assert toast(answer)["text"] == (
+        "Blue Harbor moved to “6a. Onboarded — No Engagement”."
+        f" {points} of {points} points of the audit are open."
+    )
+    assert toast(answer)["link"] == {"url": f"/accounts/{closed.pk}/#audit", "text": "Look at them"}
+    assert "undo" in toast(answer)
+
+
+def test_a_close_with_nothing_left_to_audit_says_nothing_of_it(browser, me):
+    closed = account(Stage.AWAITING_FINAL_OUTREACH, name="Blue Harbor")
+    for what in POINTS:
+        AuditPoint.objects.look_at(closed, what, state="done", saving=None, by=me, now=NOW, seen=None)
+    answer = post(browser, "move", closed, to="onboarded_no_engagement", version=1)
+    assert toast(answer)["text"] == "Blue Harbor moved to “6a. Onboarded — No Engagement”."
+    assert "link" not in toast(answer)

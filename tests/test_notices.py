@@ -296,3 +296,15 @@ def test_giving_in_the_admin_tells_too(client, me):
     ]
     assert Note.objects.get().text == "@mia"
     assert Task.objects.get().assignee == me
+
+
+def test_whom_a_note_may_name_is_a_list_the_browser_keeps_without_oneself_and_without_who_left(
+    client, me, dan
+):
+    user(username="gone", is_active=False)
+    client.force_login(me)
+    answer = client.get("/colleagues/")
+    assert answer.json() == {"colleagues": [{"login": "dan.ohm", "name": "Dan Ohm"}]}
+    assert answer.headers["Cache-Control"] == "private, max-age=3600"
+    assert mentioned("@dan.ohm") == [dan.pk]
+    assert client.get(f"/accounts/{account(Stage.NEW).pk}/").text.count("data-mentions") == 1

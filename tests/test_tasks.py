@@ -386,3 +386,38 @@ def test_a_change_beside_the_list_draws_what_slid_over_it_and_the_list(browser, 
     assert f'<tr id="task-{one.pk}"' not in answer.text
     later = timedelta(days=1)
     assert Task.objects.get(pk=other.pk).due_on - later == in_days(2)
+
+
+@pytest.mark.parametrize("origin", ["tasks", "list", "account"])
+def test_the_second_of_two_is_shown_both_values_of_a_task_and_keeps_their_own_at_will(browser, me, origin):
+    one = task(assignee=me)
+    dan = user(first_name="Dan", last_name="Ohm")
+    eve = user(first_name="Eve", last_name="Ohm")
+    for action, first, mine, theirs, kept_mine in (
+        (
+            "day",
+            {"due_on": in_days(1)},
+            {"due_on": in_days(9), "seen": in_days(3)},
+            "due 22 Nov, tomorrow",
+            in_days(9),
+        ),
+        ("assign", {"assignee": dan}, {"assignee": eve.pk, "seen": me.pk}, "Dan Ohm", eve),
+        (
+            "edit",
+            {"title": "Ring them"},
+            {"title": "Write", "seen": "Call them", "remind_on": ""},
+            "Ring them",
+            "Write",
+        ),
+    ):
+        Task.objects.filter(pk=one.pk).update(**first)
+        answer = post(browser, action, one, **mine, **{"from": origin})
+        assert answer.status_code == 409
+        assert f"<dd>{theirs}</dd>" in answer.text
+        [field] = first
+        assert Task.objects.filter(pk=one.pk, **first).exists()
+        clash = answer.text.partition('id="clash"')[2].partition("</section>")[0]
+        values = dict(re.findall(r'name="(\w+)" value="([^"]*)"', clash))
+        address = re.search(r'action="([^"]+)"', clash)[1]
+        assert browser.post(address, values).status_code == 200
+        assert getattr(Task.objects.get(pk=one.pk), field) == kept_mine

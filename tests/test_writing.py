@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.crm.letters import FIELDS, LETTERS, Writing, filled_in, gaps_in, likeliest, wrong_with
 from apps.crm.models import Alert, Bill, Contact, Outreach, Policy, StageTransition, Template
 from apps.crm.pipeline import Stage
+from apps.outbox.letters import HOLD
 from apps.outbox.models import MAIL, Message
 from apps.outbox.send import drain
 from tests.factories import NOW, account, call, in_days, snapshot, user
@@ -53,6 +54,11 @@ def sent(browser, of, **more):
 
 def toast(answer):
     return json.loads(answer.headers["HX-Trigger"])["toast"]
+
+
+def later():
+    """Once a mail is not held to be taken back any more."""
+    return timezone.now() + HOLD
 
 
 def nothing_kept(of, before):
@@ -260,7 +266,7 @@ def test_it_leaves_as_the_colleagues_own_and_answers_go_to_them(browser, shown, 
     settings.EMAIL_URL = "smtp://localhost"
     settings.DEFAULT_FROM_EMAIL = "Onramp <team@mail.example>"
     sent(browser, shown)
-    drain(MAIL, clock=timezone.now)
+    drain(MAIL, clock=later)
     [letter] = mail.outbox
     assert (letter.from_email, letter.reply_to, letter.to, letter.body) == (
         "Sam Specialist <team@mail.example>",
@@ -271,7 +277,7 @@ def test_it_leaves_as_the_colleagues_own_and_answers_go_to_them(browser, shown, 
     assert "Auto-Submitted" not in letter.extra_headers
     settings.DEFAULT_FROM_EMAIL = "Onramp <team@onramp.example>"
     sent(browser, shown, key="k2", after=Outreach.objects.get().pk)
-    drain(MAIL, clock=timezone.now)
+    drain(MAIL, clock=later)
     assert mail.outbox[1].from_email == "Sam Specialist <sam@onramp.example>"
 
 
@@ -279,7 +285,7 @@ def test_whoever_says_no_meanwhile_gets_nothing(browser, shown, settings):
     settings.EMAIL_URL = "smtp://localhost"
     sent(browser, shown)
     Contact.objects.filter(pk=shown.ann.pk).update(do_not_contact=True)
-    drain(MAIL, clock=timezone.now)
+    drain(MAIL, clock=later)
     assert (Message.objects.get().because, mail.outbox) == ("They are not to be contacted.", [])
     assert "held back: They are not to be contacted." in browser.get(f"/accounts/{shown.pk}/?kind=mail").text
 
@@ -389,3 +395,78 @@ def test_who_may_not_write_neither_sees_the_form_nor_sends(client, shown, role):
     assert client.get(f"/accounts/{shown.pk}/write/text/").status_code == 403
     assert 'data-form="write"' not in client.get(f"/accounts/{shown.pk}/").text
     nothing_kept(shown, before)
+
+
+# Taking it back
+
+
+def taken_back(browser, answer):
+    return browser.post(toast(answer)["undo"]["url"], toast(answer)["undo"]["values"])
+
+
+def test_a_mail_waits_for_a_moment_and_undo_takes_it_back_with_the_move_it_made(browser, shown, settings):
+    settings.EMAIL_URL = "smtp://localhost"
+    before = shown.last_outreach_at
+    answer = sent(browser, shown, to=[shown.ann.pk, shown.bob.pk])
+    assert drain(MAIL, clock=timezone.now) == 0
+    back = taken_back(browser, answer)
+    shown.refresh_from_db()
+    assert (back.status_code, shown.stage, shown.last_outreach_at) == (200, Stage.NEW, before)
+    assert toast(back)["text"].startswith(
+        "Taken back: nothing was sent to ann@blue.example, bob@blue.example."
+    )
+    assert json.loads(back.headers["HX-Trigger"])["draft"] == {
+        "name": f"write:{shown.pk}",
+        "values": {"template": "", "subject": "Your setup", "text": "Hi Ann,\n\nturn it off."},
+    }
+    assert {message.because for message in Message.objects.all()} == {"Sam Specialist took it back."}
+    assert not any(message.retry(now=timezone.now()) for message in Message.objects.all())
+    assert (drain(MAIL, clock=later), mail.outbox) == (0, [])
+    told = browser.get(f"/accounts/{shown.pk}/?kind=mail").text
+    assert "wrote, and took back before it left: <b>Your setup</b>" in told
+    assert "on its way" not in told
+    again = sent(browser, shown, key="k2", version=shown.version)
+    assert (again.status_code, drain(MAIL, clock=later), len(mail.outbox)) == (200, 1, 1)
+
+
+def test_what_has_left_is_not_taken_back(browser, shown, settings):
+    settings.EMAIL_URL = "smtp://localhost"
+    answer = sent(browser, shown)
+    drain(MAIL, clock=later)
+    before = snapshot(shown)
+    back = taken_back(browser, answer)
+    assert (back.status_code, toast(back)["text"]) == (
+        422,
+        "It has left already, so it cannot be taken back.",
+    )
+    assert (snapshot(shown), Outreach.objects.get().withdrawn_at) == (before, None)
+    assert Message.objects.get().sent_at is not None
+
+
+def test_a_mail_is_taken_back_where_a_colleague_moved_the_account_meanwhile_and_the_stage_stays(
+    browser, shown
+):
+    answer = sent(browser, shown)
+    shown.refresh_from_db()
+    shown.move(Stage.ENGAGED_EMAIL, by=user(first_name="Dan"), now=timezone.now(), cause="list")
+    back = taken_back(browser, answer)
+    shown.refresh_from_db()
+    assert (back.status_code, shown.stage) == (200, Stage.ENGAGED_EMAIL)
+    assert "The stage stays: Dan moved it to “3a. Engaged — Email” first." in toast(back)["text"]
+    assert Message.objects.waiting().count() == 0
+
+
+def test_only_its_writer_takes_a_mail_back_and_only_once(browser, client, shown):
+    undo = toast(sent(browser, shown))["undo"]
+    client.force_login(user())
+    assert client.post(undo["url"], undo["values"]).status_code == 404
+    assert Message.objects.waiting().count() == 1
+    client.force_login(Outreach.objects.get().by)
+    assert [client.post(undo["url"], undo["values"]).status_code for _ in range(2)] == [200, 404]
+
+
+def test_who_wrote_and_took_it_back_is_not_in_the_way_of_others(browser, client, shown):
+    taken_back(browser, sent(browser, shown))
+    client.force_login(user(first_name="Dan", email="dan@onramp.example"))
+    shown.refresh_from_db()
+    assert sent(client, shown, key="k9", version=shown.version).status_code == 200

@@ -47,6 +47,13 @@ def refusal(account: Facts, target: Stage, *, automatic: bool = False) -> str:
     return ""
 
 
+def rule_of(account: Facts, target: Stage) -> str:
+    """What ``refusal`` says to a person, in the words that hold for every account like this one."""
+    found = MOVES.get((Stage(account.stage), target))
+    broken = next((guard for guard in found.guards if not guard(account)), None) if found else None
+    return broken.rule if broken else refusal(account, target)
+
+
 def permitted(target: Stage, *, automatic: bool = False) -> Q:
     """The accounts that may move to ``target`` now, as a condition of a query: ``refusal`` for a whole set."""
     allowed = Q(pk__in=[])

@@ -111,6 +111,11 @@ class Guard:
     def __call__(self, account: Facts) -> bool:
         return self.holds(account)
 
+    @property
+    def rule(self) -> str:
+        """The refusal without what differs from account to account."""
+        return self.refusal.replace(" since {engaged_on}", "")
+
 
 NEVER_ENGAGED = Guard(
     lambda account: account.engaged_at is None,

@@ -175,9 +175,15 @@ class Message(models.Model):
         made.to = to.lower()
         return made
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether a sender has had it: it may have left."""
+        return bool(self.sent_at or self.tries)
+
     def retry(self, *, now: datetime) -> bool:
-        """Have a message that was held back or given up wait again; False when it is neither."""
+        """Have a message that was held back or given up wait again; False when it is neither, or was taken back."""
         ended = Message.objects.filter(Q(held_at__isnull=False) | Q(failed_at__isnull=False), pk=self.pk)
+        ended = ended.filter(Q(outreach=None) | Q(outreach__withdrawn_at=None))
         return bool(
             ended.update(
                 held_at=None,

@@ -156,6 +156,12 @@ def _to_write_to(reader: Reader) -> QuerySet[Any]:
     return accounts.order_by(F("renewal_on").asc(nulls_last=True), "pk")
 
 
+def _to_answer(reader: Reader) -> QuerySet[Any]:
+    """Accounts of theirs that wrote last, those who wait longest first."""
+    accounts = Account.objects.in_open_stages().waiting_for_us().filter(owner=reader.person)
+    return accounts.order_by("last_reply_at", "pk")
+
+
 def _untold(reader: Reader) -> NoticeQuerySet:
     theirs: NoticeQuerySet = Notice.objects.standing().untold().filter(user=reader.person)
     return theirs.select_related("account", "by", "note", "task", "alert")
@@ -196,6 +202,11 @@ def _write_line(account: Any, reader: Reader) -> Line:
     return _line(account, account.stage_label, renews)
 
 
+def _reply_line(account: Any, reader: Reader) -> Line:
+    wrote = account.last_reply_at.astimezone(reader.person.zone).date()
+    return _line(account, account.stage_label, f"wrote {_day(wrote, reader)}")
+
+
 def _notice_line(notice: Any, reader: Reader) -> Line:
     said = f"{notice.actor}: {notice.about}" if notice.about else f"{notice.actor} gave it to you"
     due = f"due {_day(notice.task.due_on, reader)}" if notice.task else ""
@@ -212,6 +223,14 @@ MENTIONED = Part(
 )
 PARTS: tuple[Part, ...] = (
     Part("Calls today", "call", "calls", _calls, _call_line, "/calls/"),
+    Part(
+        "Replies waiting",
+        "reply waiting",
+        "replies waiting",
+        _to_answer,
+        _reply_line,
+        "/?reply=waiting&owner=me",
+    ),
     Part("Overdue", "task", "tasks", _tasks(due_on__lt="today"), _task_line, "/tasks/?due=overdue"),
     Part("Due today", "task", "tasks", _tasks(due_on="today"), _task_line, "/tasks/?due=today"),
     Part("Alerts", "alert", "alerts", _alerts, _alert_line, "/alerts/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -55,6 +56,24 @@ def away_short(when: date | None, today: date) -> str:
         return ""
     days = (when - today).days
     return "today" if days == 0 else f"{days} d".replace("-", "−")
+
+
+_WRITTEN_DAY = re.compile(r"\b20\d\d-[01]\d-[0-3]\d\b(?!T)")
+
+
+def spoken(text: str, today: date) -> str:
+    """A line that we wrote ourselves, such as why a playbook acted, with its days as pages show them.
+
+    The ledger, the API and the files keep them as they are: "Renews 2026-12-01, in 10 days".
+    """
+    return _WRITTEN_DAY.sub(lambda found: _spoken_day(found[0], today), text)
+
+
+def _spoken_day(written: str, today: date) -> str:
+    try:
+        return day(date.fromisoformat(written), today)
+    except ValueError:
+        return written
 
 
 def in_days(today: date, days: int) -> str:

@@ -146,6 +146,7 @@ def environment(**options: Any) -> Environment:
         dead_gates=Gate.objects.dead,
         get_messages=get_messages,
         day=display.day,
+        spoken=display.spoken,
         away=display.away,
         away_short=display.away_short,
         money=display.money,

@@ -192,7 +192,7 @@ EXPORTS: dict[str, Export] = {
             "What colleagues wrote to customers",
             (
                 *_WHOSE,
-                *plain("at", "to", "template", "way", "subject", "text", by="by__username"),
+                *plain("at", "to", "template", "way", "subject", "text", "withdrawn_at", by="by__username"),
             ),
             OfAccountFilter,
             Outreach.objects.all(),

@@ -40,8 +40,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "views",
     ),
     "move": ("move", "undo", "leave_paid_call", "many_preview"),
-    "note": ("note", "note_edit", "note_pin", "feedback_tell"),
-    "write": ("claim", "snooze", "write"),
+    "note": ("note", "note_edit", "note_pin", "note_preview", "feedback_tell"),
+    "write": ("claim", "outreach_undo", "snooze", "write"),
     "templates": (
         "template_preview",
         "template_restore",

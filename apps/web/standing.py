@@ -29,7 +29,7 @@ def _written(account: Account, reader: User, numbers: Numbers) -> Word:
     if other := account.last_of_others(reader, numbers):
         return Word(f"{other.by} wrote {ago(other.at, numbers.now)}.", "wait")
     # What came by BCC is kept without its writer.
-    if not account.outreaches.filter(at__gte=last).exists():
+    if not account.outreaches.standing().filter(at__gte=last).exists():
         return Word(f"Mail went out to them {ago(last, numbers.now)}.", "wait")
     return Word("")
 

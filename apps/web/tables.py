@@ -16,7 +16,7 @@ from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.waiting import first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, away_short, day, days_since, money, on_it, runway_at
+from apps.web.display import GROUPS, away_short, day, days_since, money, on_it, runway_at, spoken
 
 BADGES_SHOWN = 3
 LABELS_SHOWN = 2
@@ -54,6 +54,8 @@ class Column(NamedTuple):
     number: bool = False
     form: str = ""
     facts: tuple[str, ...] = ()
+    # What a phone, which shows no heads, puts before the cell where the columns were chosen.
+    named: str = ""
     says: Callable[[Facts, Numbers], Word] | None = None
 
 
@@ -86,21 +88,22 @@ COLUMNS: dict[str, Column] = {
         Column("stage", "Stage", "stage"),
         Column("forecast", "Forecast", "forecast", number=True),
         Column("owner", "Owner", "owner", form="assign"),
-        Column("outreach", "Last outreach", "outreach"),
-        Column("task", "Next due task", "task", form="next"),
-        Column("notes", "Notes", "notes", number=True),
-        Column("users", "Users", "users", number=True),
+        Column("outreach", "Last outreach", "outreach", named="Outreach"),
+        Column("task", "Next due task", "task", form="next", named="Task"),
+        Column("notes", "Notes", "notes", number=True, named="Notes"),
+        Column("users", "Users", "users", number=True, named="Users"),
         Column("labels", "Labels", form="labels"),
         Column(
             "alerts",
             "Alerts",
             "alerts",
             number=True,
+            named="Alerts",
             says=lambda fact, numbers: Word(
                 _count(fact["open_alerts"]), "bad" if fact["open_alerts"] else ""
             ),
         ),
-        Column("risk", "Payment risk", form="risk", says=_risk),
+        Column("risk", "Payment risk", form="risk", named="Risk", says=_risk),
         Column("plan", "Plan", facts=("plan",), says=lambda fact, numbers: Word(_PLANS[fact["plan"]])),
         Column(
             "bills",
@@ -108,11 +111,24 @@ COLUMNS: dict[str, Column] = {
             "bills",
             number=True,
             facts=("bills_paid",),
+            named="Bills paid",
             says=lambda fact, numbers: Word(_count(fact["bills_paid"])),
         ),
-        Column("credit", "Credit days left", number=True, facts=("plan_ends_on",), says=_credit),
-        Column("entered", "Entered on", "entered", says=_entered),
-        Column("route", "Route", facts=("route",), says=lambda fact, numbers: Word(fact["route"])),
+        Column(
+            "credit",
+            "Credit days left",
+            number=True,
+            facts=("plan_ends_on",),
+            named="Credit days",
+            says=_credit,
+        ),
+        Column("entered", "Entered on", "entered", named="Entered", says=_entered),
+        Column(
+            "route",
+            "Route",
+            facts=("route",),
+            says=lambda fact, numbers: Word(spoken(fact["route"], numbers.today)),
+        ),
         Column("contacts", "Contacts’ e-mails"),
     )
 }
@@ -134,6 +150,13 @@ def columns_of(query: QueryDict) -> tuple[tuple[Column, ...], list[str]]:
     if len(keys) == 1 and "account" not in given:
         return DEFAULT_COLUMNS, notices
     return tuple(COLUMNS[key] for key in keys), notices
+
+
+def names_of(columns: tuple[Column, ...]) -> dict[str, str]:
+    """What a phone puts before the cells of chosen columns, by their keys; the usual ones have places of their own."""
+    return (
+        {} if columns == DEFAULT_COLUMNS else {column.key: column.named for column in columns if column.named}
+    )
 
 
 def facts_of(columns: Iterable[Column]) -> list[str]:

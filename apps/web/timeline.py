@@ -19,7 +19,7 @@ from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act
 from apps.playbooks.registry import PLAYBOOKS
-from apps.web.display import GROUPS, amount, day
+from apps.web.display import GROUPS, amount, day, spoken
 from apps.web.markdown import rendered
 
 SHOWN = 50
@@ -93,7 +93,7 @@ def _move(row: StageTransition, numbers: Numbers) -> Entry:
         row.get_to_stage_display(),
         who=row.actor,
         more=f"from {row.get_from_stage_display()}" if row.from_stage else "",
-        said=row.reason,
+        said=spoken(row.reason, numbers.today) if row.automatic else row.reason,
         cause="undo" if row.cause.startswith("undo:") else row.cause,
         group=GROUPS[Stage(row.to_stage)],
         row=row,
@@ -136,7 +136,7 @@ def _bill(row: Any, numbers: Numbers) -> Entry:
 
 
 def _alert_raised(row: Any, numbers: Numbers) -> Entry:
-    return Entry("Alert:", alert_kind(row.kind).label, said=row.text)
+    return Entry("Alert:", alert_kind(row.kind).label, said=spoken(row.text, numbers.today))
 
 
 def _alert_resolved(row: Any, numbers: Numbers) -> Entry:
@@ -150,11 +150,13 @@ def _act(row: Act, numbers: Numbers) -> Entry:
     if row.skipped:
         more = "leave the account alone until its next renewal"
         return Entry("had", row.playbook, who=str(row.by), more=more, said=says, row=row)
-    return Entry("The playbook acted:", row.playbook, more=says, said=row.because, row=row)
+    return Entry(
+        "The playbook acted:", row.playbook, more=says, said=spoken(row.because, numbers.today), row=row
+    )
 
 
 def _decision(row: Any, numbers: Numbers) -> Entry:
-    return Entry("Scope decided:", row.get_outcome_display(), said=row.because)
+    return Entry("Scope decided:", row.get_outcome_display(), said=spoken(row.because, numbers.today))
 
 
 def _risk(row: Any, numbers: Numbers) -> Entry:
@@ -171,9 +173,11 @@ def _survey(row: Any, numbers: Numbers) -> Entry:
 def _outreach(row: Any, numbers: Numbers) -> Entry:
     sent = {message.to: _whereabouts(message) for message in row.messages.all()}
     to = ", ".join(f"{address}{sent.get(address, '')}" for address in row.addresses)
-    return Entry(
-        "wrote", row.subject, who=str(row.by), more=f"to {to}, {row.get_way_display()}", said=row.text
-    )
+    if row.withdrawn_at:
+        did, more = "wrote, and took back before it left:", f"to {row.to}"
+    else:
+        did, more = "wrote", f"to {to}, {row.get_way_display()}"
+    return Entry(did, row.subject, who=str(row.by), more=more, said=row.text)
 
 
 def _whereabouts(message: Any) -> str:

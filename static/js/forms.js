@@ -189,6 +189,39 @@ document.addEventListener("click", ({ target }) => {
   if (fold && !fold.open) fold.addEventListener("toggle", () => fold.querySelector("textarea").focus(), { once: true });
 });
 
+// Whom a note may name is fetched once somebody is about to write one.
+document.addEventListener("focusin", ({ target }) => {
+  if (target.matches?.("[data-mentions]")) import("./mentions.js");
+});
+
+// A note as it will be shown stands in the place of its text until that is asked for again.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-previews]");
+  if (button) preview(button, button.form.elements.text);
+});
+document.addEventListener("reset", ({ target }) => write(target));
+
+async function preview(button, text) {
+  const shown = button.form.querySelector("[data-preview]");
+  if (text.hidden || !text.value.trim()) return write(button.form)?.focus();
+  await htmx.ajax("POST", button.dataset.previews, { values: { text: text.value }, source: button, target: shown, swap: "innerHTML" });
+  if (!shown.childElementCount) return;
+  shown.hidden = false;
+  text.hidden = true;
+  button.textContent = "Write on";
+}
+
+/** Show the text of a form's note again. */
+function write(form) {
+  const shown = form.querySelector("[data-preview]");
+  if (!shown) return;
+  shown.replaceChildren();
+  shown.hidden = true;
+  form.querySelector("[data-previews]").textContent = "Preview";
+  form.elements.text.hidden = false;
+  return form.elements.text;
+}
+
 // Drafts
 
 const fields = (form) => [...form.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox]), select")];
@@ -213,6 +246,11 @@ document.addEventListener("input", (event) => {
   const written = words.value.trim();
   if (written) localStorage.setItem(DRAFT + form.dataset.draft, JSON.stringify(values));
   else localStorage.removeItem(DRAFT + form.dataset.draft);
+});
+
+// Words that were taken back are a draft again.
+document.addEventListener("draft", ({ detail: { name, values } }) => {
+  localStorage.setItem(DRAFT + name, JSON.stringify(values));
 });
 
 function taken({ sourceElement: form, response, request }) {

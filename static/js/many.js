@@ -1,4 +1,4 @@
-// Many rows of the list at once: ticked one by one, up to one, or all that the filters show, loaded or not.
+// Many rows of the list at once: ticked one by one, up to one, or all that the filters show, loaded or not, but some.
 
 import { say } from "./say.js";
 import { askAs, token } from "./token.js";
@@ -9,8 +9,10 @@ const rows = () => [...document.querySelectorAll("#rows > tr[id^=a]")];
 const rowAt = (element) => element?.closest?.("#rows > tr[id^=a]");
 const idOf = (row) => row.id.slice(1);
 
+// The ids that are chosen; with `all` those that are not, of all that the filters show.
 let picked = new Set();
 let all = false;
+const isOn = (row) => all !== picked.has(idOf(row));
 let last = "";
 let query = page()?.dataset.query;
 
@@ -28,14 +30,21 @@ function draw() {
       box.ariaLabel = `Choose ${head.querySelector("a").textContent}`;
       head.prepend(box);
     }
-    box.checked = all || picked.has(idOf(row));
+    box.checked = isOn(row);
   }
   const { shown } = page().dataset;
   bar().hidden = !all && !picked.size;
   page().classList.toggle("picking", !bar().hidden);
-  bar().querySelector("b").textContent = `${all ? shown : picked.size} chosen`;
+  bar().querySelector("b").textContent = `${all ? without(shown, picked.size) : picked.size} chosen`;
   bar().querySelector("[data-pick=all] .count").textContent = shown;
-  bar().querySelector("[data-pick=all]").hidden = all;
+  bar().querySelector("[data-pick=all]").hidden = all && !picked.size;
+}
+
+/** How many are left of a count as it is shown, such as "1,204"; "10,000+" is not counted out. */
+function without(shown, some) {
+  const count = Number(shown.replaceAll(",", ""));
+  if (!some) return shown;
+  return Number.isNaN(count) ? `${shown} but ${some}` : (count - some).toLocaleString("en");
 }
 
 function choose(ids) {
@@ -46,18 +55,16 @@ function choose(ids) {
 /** Choose a row or not; with `through` all from the one chosen before to it. */
 function toggle(row, through) {
   const every = rows();
-  // Of all that the filters show one can be taken out only once they are named: those that are here.
-  if (all) choose(every.map(idOf));
-  const on = !picked.has(idOf(row));
+  const on = !isOn(row);
   const to = every.indexOf(row);
   const from = through ? every.findIndex(({ id }) => id === last) : -1;
-  for (const one of every.slice(from < 0 ? to : Math.min(from, to), Math.max(from, to) + 1)) picked[on ? "add" : "delete"](idOf(one));
+  for (const one of every.slice(from < 0 ? to : Math.min(from, to), Math.max(from, to) + 1)) picked[on === all ? "delete" : "add"](idOf(one));
   last = row.id;
   draw();
 }
 
-/** What the server is told of them: their ids, or that it is all that the filter shows. */
-const sends = () => (all ? { all: "1" } : { ids: [...picked].join() });
+/** What the server is told of them: their ids, or that it is all that the filter shows, but some. */
+const sends = () => (all ? { all: "1", but: [...picked].join() } : { ids: [...picked].join() });
 
 const asks = () => (page().dataset.query ? `?${page().dataset.query}` : "");
 
@@ -142,6 +149,7 @@ document.addEventListener("keydown", (event) => {
   const row = rowAt(event.target);
   if (event.key.toLowerCase() === "x" && row) toggle(row, event.shiftKey);
   else if (event.key === "*") {
+    choose([]);
     all = true;
     draw();
   } else if (event.key === "Escape" && bar() && !bar().hidden && !document.querySelector(":popover-open.menu")) {

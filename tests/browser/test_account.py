@@ -278,3 +278,90 @@ def test_the_page_and_the_slide_over_are_accessible(three, axe):
     axe(three)
     three.emulate_media(color_scheme="dark")
     axe(three)
+
+
+@pytest.fixture
+def colleagues():
+    user(username="dan.ohm", first_name="Dan", last_name="Ohm")
+    user(username="dora", first_name="Dóra", last_name="Nagy")
+    user(username="eve", first_name="Eve", last_name="Ohm")
+
+
+def offered(page):
+    return page.locator(".mentions [role=option]")
+
+
+def in_hand(page):
+    """The option that a screen reader is told of, as the text names it."""
+    return page.evaluate(
+        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.textContent"
+    )
+
+
+def test_a_colleague_is_named_by_keys_alone_and_the_list_says_itself_to_a_screen_reader(
+    colleagues, amber, axe
+):
+    amber.keyboard.press("o")
+    expect(text(amber)).to_be_focused()
+    amber.keyboard.type("Ask @oh")
+    expect(offered(amber)).to_have_text(["Dan Ohm @dan.ohm", "Eve Ohm @eve"])
+    expect(amber.locator(".mentions [role=status]")).to_contain_text("2 colleagues")
+    assert in_hand(amber) == "Dan Ohm @dan.ohm"
+    axe(amber)
+    amber.keyboard.press("ArrowDown")
+    assert in_hand(amber) == "Eve Ohm @eve"
+    amber.keyboard.press("Enter")
+    expect(text(amber)).to_have_value("Ask @eve ")
+    expect(offered(amber).first).not_to_be_visible()
+    expect(text(amber)).to_be_focused()
+    amber.keyboard.type("and @dor")
+    expect(offered(amber)).to_have_text(["Dóra Nagy @dora"])
+    amber.keyboard.press("Escape")
+    expect(offered(amber).first).not_to_be_visible()
+    expect(text(amber)).to_be_focused()
+    amber.keyboard.type(" me@dan.example")
+    expect(offered(amber).first).not_to_be_visible()
+    assert in_hand(amber) is None
+    amber.get_by_role("button", name="Save note").click()
+    expect(amber.locator(".timeline")).to_contain_text("Ask @eve and @dor me@dan.example")
+    assert [notice.user.username for notice in Note.objects.get().mentions.all()] == ["eve"]
+
+
+def test_names_are_offered_in_the_dialog_of_the_list_too_by_mouse_and_without_a_line(colleagues, three):
+    three.goto("/")
+    with three.expect_response("**/colleagues/"):
+        three.keyboard.press("j")
+        three.keyboard.press("o")
+    expect(three.locator("#form textarea")).to_be_focused()
+    three.keyboard.type("Ask @")
+    expect(offered(three)).to_have_count(3)
+    three.context.set_offline(True)
+    three.keyboard.type("da")
+    offered(three).filter(has_text="Dan Ohm").click()
+    expect(three.locator("#form textarea")).to_have_value("Ask @dan.ohm ")
+    expect(three.locator("#form textarea")).to_be_focused()
+    three.keyboard.type("@")
+    expect(offered(three)).to_have_count(3)
+    three.keyboard.press("Escape")
+    expect(three.locator("#form")).to_be_visible()
+    three.context.set_offline(False)
+
+
+def test_a_note_is_looked_at_before_it_is_saved_and_written_on_where_it_was(amber, axe):
+    amber.keyboard.press("o")
+    expect(text(amber)).to_be_focused()
+    amber.keyboard.type("**Goals** for May")
+    amber.get_by_role("button", name="Preview").click()
+    expect(amber.locator("#add-note [data-preview] strong")).to_have_text("Goals")
+    expect(text(amber)).not_to_be_visible()
+    axe(amber)
+    amber.get_by_role("button", name="Write on").click()
+    expect(text(amber)).to_be_focused()
+    expect(text(amber)).to_have_value("**Goals** for May")
+    amber.get_by_role("button", name="Preview").click()
+    expect(amber.locator("#add-note [data-preview] strong")).to_have_text("Goals")
+    amber.get_by_role("button", name="Save note").click()
+    expect(amber.locator(".timeline strong")).to_have_text("Goals")
+    amber.locator("#add-note > summary").click()
+    expect(text(amber)).to_be_visible()
+    expect(text(amber)).to_have_value("")

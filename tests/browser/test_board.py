@@ -69,6 +69,16 @@ def test_a_permitted_drag_moves_the_card_and_both_lanes_are_drawn_from_the_datab
     assert_true(page)
 
 
+def test_a_drag_to_a_close_is_followed_by_a_word_on_the_open_audit_with_a_link_there(open_board, dan):
+    one = account(Stage.AWAITING_FINAL_OUTREACH)
+    page = open_board(dan)
+    drag(page, one, Stage.ONBOARDED_NO_ENGAGEMENT)
+    said(page, "points of the audit are open.")
+    assert stages(one)[-1] == Stage.ONBOARDED_NO_ENGAGEMENT
+    page.get_by_role("link", name="Look at them").click()
+    expect(page.locator("#audit")).to_be_in_viewport()
+
+
 def test_on_pick_up_permitted_lanes_light_up_and_each_other_says_why_not(open_board, dan):
     here = account(Stage.AWAITING_FINAL_OUTREACH)
     Account.objects.filter(pk=here.pk).update(engaged_at=timezone.now(), engaged_via="email")

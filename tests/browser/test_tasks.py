@@ -121,6 +121,23 @@ def test_whoever_comes_second_is_told_and_sees_what_is_true(opened):
     assert task_of("Amber").done_by == dan
 
 
+def test_the_second_of_two_chooses_between_both_days_of_a_task(opened, axe):
+    ahead = timezone.now().date() + timedelta(days=3)
+    opened.keyboard.press("j")
+    opened.keyboard.press("s")
+    expect(opened.locator("#form button").filter(has_text="Today")).to_be_visible()
+    Task.objects.filter(title="Call Amber").update(due_on=ahead)
+    opened.locator("#form [name=due_on]").fill("2030-02-01")
+    opened.locator("#form button.primary").press("Enter")
+    expect(opened.locator("#clash")).to_contain_text("due 1 Feb 2030")
+    axe(opened)
+    assert task_of("Amber").due_on == ahead
+    opened.get_by_role("button", name="Keep mine").click()
+    expect(opened.locator("#form")).not_to_be_visible()
+    expect(row(opened, "Amber")).to_contain_text("1 Feb 2030")
+    assert str(task_of("Amber").due_on) == "2030-02-01"
+
+
 def test_an_account_slides_over_the_tasks_and_both_are_drawn_anew(opened):
     opened.keyboard.press("j")
     opened.keyboard.press("Enter")

@@ -99,6 +99,28 @@ def test_all_that_the_filters_show_is_chosen_loaded_or_not_and_escape_lets_go(op
     assert Account.objects.filter(owner=opened.person).count() == 63
 
 
+def test_all_but_those_taken_out_again_are_chosen_loaded_or_not(opened):
+    for number in range(60):
+        account(Stage.NEW, name=f"More {number}", next_renewal_on=None)
+    opened.goto("/?stage=new")
+    press(opened, "*")
+    expect(opened.locator("#picked b")).to_have_text("63 chosen")
+    press(opened, "j", "x", "j", "x")
+    expect(opened.locator("#picked b")).to_have_text("61 chosen")
+    expect(opened.get_by_role("checkbox", name="Choose Birch")).not_to_be_checked()
+    press(opened, "x")
+    expect(opened.locator("#picked b")).to_have_text("62 chosen")
+    press(opened, "m")
+    expect(opened.locator("#form h2")).to_have_text("Move 62 accounts")
+    press(opened, "Escape")
+    expect(opened.locator("#form")).not_to_be_visible()
+    press(opened, "a")
+    expect(opened.get_by_role("combobox", name="Owner")).to_be_focused()
+    opened.locator("#form .primary").click()
+    expect(opened.locator(".toast")).to_contain_text("62 accounts are given to")
+    assert [*Account.objects.filter(stage="new", owner=None).values_list("name", flat=True)] == ["Amber"]
+
+
 def test_another_filter_lets_go_of_what_was_chosen(opened):
     press(opened, "j", "x")
     expect(opened.locator("#picked")).to_be_visible()

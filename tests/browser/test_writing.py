@@ -243,3 +243,21 @@ def test_a_lead_edits_a_template_and_sees_it_on_a_real_account(opened, login, ax
     axe(opened)
     opened.get_by_role("button", name="Save").click()
     expect(opened.locator("main")).to_contain_text("{account}, again")
+
+
+def test_a_mail_is_taken_back_by_one_key_and_its_words_are_a_draft_again(opened):
+    opened.keyboard.press("j")
+    write(opened)
+    opened.keyboard.insert_text("Said too soon.")
+    opened.keyboard.press("Control+Enter")
+    expect(row(opened, "Amber")).to_contain_text("2. Onboarding Initiated")
+    opened.keyboard.press("z")
+    expect(opened.locator(".toast").last).to_contain_text(
+        "Taken back: nothing was sent to ann@amber.example."
+    )
+    expect(row(opened, "Amber")).to_contain_text("1. New Account")
+    assert Message.objects.waiting().count() == 0
+    assert Account.objects.get(name="Amber").last_outreach_at is None
+    row(opened, "Amber").locator("th a").focus()
+    write(opened)
+    expect(opened.locator("#form textarea")).to_have_value(re.compile("Said too soon."))

@@ -51,7 +51,12 @@ class Audit(NamedTuple):
         """What a move form says before 6a and 6b; empty where nothing is left to look at."""
         if not self.left:
             return ""
-        return f"Before you close it: {self.left} of {len(self.points)} points of the audit are open."
+        return f"Before you close it: {self.still_open}"
+
+    @property
+    def still_open(self) -> str:
+        """What is said once an account is in 6a or 6b; empty where nothing is left to look at."""
+        return f"{self.left} of {len(self.points)} points of the audit are open." if self.left else ""
 
     def _sum(self, state: str) -> Decimal:
         return sum((point.saving or Decimal() for point in self.points if point.state == state), Decimal())

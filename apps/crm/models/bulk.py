@@ -20,7 +20,7 @@ from apps.crm.models.label import Label
 from apps.crm.models.moving import MoveError
 from apps.crm.models.task import Task
 from apps.crm.models.user import User
-from apps.crm.options import refusal
+from apps.crm.options import refusal, rule_of
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
@@ -42,6 +42,21 @@ class _Standing(NamedTuple):
     stage_before_paid_call: str
 
 
+def gathered(why: Mapping[str, list[int]], rules: Mapping[str, str]) -> dict[str, list[int]]:
+    """Accounts by the sentence that says why they stay, the most frequent first.
+
+    Sentences that differ in a day or a name alone become the rule they say, of ``rules`` by sentence.
+    """
+    same: dict[str, list[str]] = {}
+    for sentence in why:
+        same.setdefault(rules.get(sentence, sentence), []).append(sentence)
+    found = {
+        sentences[0] if len(sentences) == 1 else rule: [pk for one in sentences for pk in why[one]]
+        for rule, sentences in same.items()
+    }
+    return dict(sorted(found.items(), key=lambda one: -len(one[1])))
+
+
 class Preview:
     """Which of some accounts a person may move where, and why the others stay; one query."""
 
@@ -60,12 +75,14 @@ class Preview:
         return sum(len(ids) for facts, ids in self._like.items() if not refusal(facts, to))
 
     def staying(self, to: Stage) -> dict[str, list[int]]:
-        """The others by the sentence that refuses them, the most frequent first."""
+        """The others by what refuses them, the most frequent first."""
         why: dict[str, list[int]] = {}
+        rules: dict[str, str] = {}
         for facts, ids in self._like.items():
             if sentence := refusal(facts, to):
                 why.setdefault(sentence, []).extend(ids)
-        return dict(sorted(why.items(), key=lambda one: -len(one[1])))
+                rules[sentence] = rule_of(facts, to)
+        return gathered(why, rules)
 
     def sources(self, to: Stage) -> set[Stage]:
         """The stages that those who may move there come from."""
@@ -98,6 +115,9 @@ class Bulk(models.Model):
     made = models.JSONField(default=dict, help_text="By account, what undo must know.")
     left = models.JSONField(
         default=dict, help_text="Who was left as they were, by the sentence that says why."
+    )
+    rules = models.JSONField(
+        default=dict, help_text="By such a sentence the rule it says, where it tells a day or a name besides."
     )
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+", db_index=False)
     at = models.DateTimeField()
@@ -150,7 +170,7 @@ class Bulk(models.Model):
             here.place += len(ids)
             if here.place >= len(here.accounts):
                 here.finished_at = now
-            here.save(update_fields=["made", "left", "place", "finished_at"])
+            here.save(update_fields=["made", "left", "rules", "place", "finished_at"])
         return here.finished_at is None
 
     def _make(self, ids: list[int], now: datetime) -> None:
@@ -165,9 +185,16 @@ class Bulk(models.Model):
             self.leave("It is not here any more.", pk)
         KINDS[self.kind].make(self, accounts, now)
 
-    def leave(self, sentence: str, pk: int) -> None:
+    def leave(self, sentence: str, pk: int, rule: str = "") -> None:
         """Note why an account stays as it is."""
         self.left.setdefault(sentence, []).append(pk)
+        if rule not in ("", sentence):
+            self.rules[sentence] = rule
+
+    @property
+    def stayed(self) -> dict[str, list[int]]:
+        """Who was left as they were, by why."""
+        return gathered(self.left, self.rules)
 
     def note(self, done: Mapping[int, Any], accounts: list[Account], otherwise: str) -> None:
         """Note what was made of which account; the others were like that already."""
@@ -212,7 +239,7 @@ def _move(bulk: Bulk, accounts: list[Account], now: datetime) -> None:
         try:
             row = account.move(to, by=bulk.by, now=now, cause="list", reason=reason)
         except MoveError as error:
-            bulk.leave(error.sentence, account.pk)
+            bulk.leave(error.sentence, account.pk, error.rule)
         else:
             bulk.note({account.pk: row.pk} if row else {}, [account], f"It is in “{to.label}” already.")
 
@@ -222,7 +249,7 @@ def _move_back(of: Bulk, bulk: Bulk, accounts: list[Account], now: datetime) -> 
         try:
             row = account.undo(by=bulk.by, now=now, transition_id=of.made[str(account.pk)])
         except MoveError as error:
-            bulk.leave(error.sentence, account.pk)
+            bulk.leave(error.sentence, account.pk, error.rule)
         else:
             bulk.made[str(account.pk)] = row.pk
 

@@ -19,7 +19,7 @@ from apps.crm.models.counted import CountedQuerySet
 from apps.crm.models.task import Task
 from apps.crm.models.transition import StageTransition, is_automatic
 from apps.crm.models.user import User
-from apps.crm.options import permitted, refusal
+from apps.crm.options import permitted, refusal, rule_of
 from apps.crm.pipeline import AFTER_INTRO_CALL, MOVES, REACHED_BY_ENGAGEMENT, Engagement, Pipeline, Stage
 from apps.crm.policy import Policy
 
@@ -36,15 +36,21 @@ _RESTORED = (
 )
 _TIMES = ("stage_since", "entered_at", "engaged_at", "intro_call_completed_at")
 
+MOVED_FIRST = "Somebody has moved it since."
+
 
 class MoveError(Exception):
-    """A move that did not happen, with the sentence to show. Nothing was changed."""
+    """A move that did not happen, with the sentence to show. Nothing was changed.
+
+    ``rule`` says it without the days and names that differ from account to account.
+    """
 
     code = "refused"
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, rule: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.rule = rule or sentence
 
 
 class Refused(MoveError):
@@ -101,7 +107,7 @@ class Movable(Pipeline):
                 return None
             automatic = is_automatic(cause)
             if sentence := refusal(here, to, automatic=automatic):
-                raise Refused(sentence)
+                raise Refused(sentence, sentence if automatic else rule_of(here, to))
             rule = MOVES[Stage(here.stage), to]
             if rule.needs and not reason.strip():
                 raise ReasonRequired(f"“{to.label}” needs a {rule.needs}.")
@@ -149,7 +155,7 @@ class Movable(Pipeline):
             if last is None:
                 raise Refused("It has not been moved yet, so there is nothing to undo.")
             if transition_id is not None and transition_id != last.pk:
-                raise Conflict(here._told(last))
+                raise Conflict(here._told(last), MOVED_FIRST)
             here._expect(version)
             if sentence := last.undo_refusal(by, Policy.at(now)):
                 raise Refused(sentence)
@@ -188,7 +194,7 @@ class Movable(Pipeline):
 
     def _expect(self, version: int | None) -> None:
         if version is not None and version != self.version:
-            raise Conflict(self._told(self._last_move()))
+            raise Conflict(self._told(self._last_move()), MOVED_FIRST)
 
     def _told(self, last: StageTransition | None) -> str:
         if last is None:
@@ -246,7 +252,7 @@ class Movable(Pipeline):
         changed = {name: getattr(self, name) for name in row.before}
         mine = type(self)._base_manager.filter(pk=self.pk, stage=source, version=version)
         if not mine.update(stage=self.stage, version=self.version, **changed):
-            raise Conflict(self._told(self._last_move()))
+            raise Conflict(self._told(self._last_move()), MOVED_FIRST)
         if self.open_alerts:
             ended = Alert.objects.filter(account=self.pk).ended_by(Stage(self.stage))
             if ended.update(resolved_at=now, resolution="The account moved on.", ended_by=row):

@@ -85,6 +85,11 @@ class OutLink(models.Model):
     def __str__(self) -> str:
         return self.label
 
+    @property
+    def mark(self) -> str:
+        """What stands for how it is now."""
+        return f"{self.url} {self.label}"
+
     def fill(self, account: Any) -> str:
         """The address for an account, each fact made safe to stand in it; empty where one is not known."""
         facts = {name: str(getattr(account, name) or "") for name in _FIELD.findall(self.url)}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.db.models import Q
 
 from apps.crm.letters import LETTERS
-from apps.crm.models.moving import Conflict
+from apps.crm.models.moving import Conflict, MoveError
 from apps.crm.models.transition import StageTransition
 from apps.crm.models.user import User
 from apps.crm.models.waiting import first_outreach_due_on
@@ -21,6 +21,12 @@ class Overtaken(Conflict):
     """Somebody else wrote while somebody was writing."""
 
     code = "overtaken"
+
+
+class OutreachQuerySet(models.QuerySet["Outreach"]):
+    def standing(self) -> OutreachQuerySet:
+        """Those that nobody took back."""
+        return self.filter(withdrawn_at=None)
 
 
 class Outreach(models.Model):
@@ -41,6 +47,14 @@ class Outreach(models.Model):
     to = models.TextField(help_text="The addresses, with commas in between.")
     subject = models.TextField(validators=[MaxLengthValidator(300)])
     text = models.TextField(validators=[MaxLengthValidator(20_000)])
+    before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The account’s last outreach until then."
+    )
+    withdrawn_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its writer took it back, before any of it left."
+    )
+
+    objects: ClassVar[Any] = OutreachQuerySet.as_manager()
 
     class Meta:
         ordering = ["-at", "-pk"]
@@ -81,12 +95,13 @@ class Reachable(models.Model):
             if Outreach.objects.filter(key=outreach.key).exists():
                 return False, None
             newer = (
-                self.outreaches.filter(pk__gt=after).select_related("by").first()
+                self.outreaches.standing().filter(pk__gt=after).select_related("by").first()
                 if after is not None
                 else None
             )
             if newer is not None:
                 raise Overtaken(f"{newer.by} wrote to them meanwhile. Read that first; nothing was sent.")
+            outreach.before = here.last_outreach_at
             outreach.save(force_insert=True)
             self.heard("last_outreach_at", outreach.at)
             self.let_go(by=outreach.by)
@@ -112,11 +127,31 @@ class Reachable(models.Model):
         type(self)._base_manager.filter(news, pk=self.pk).update(**{what: at}, **wakes)
         self.refresh_from_db(fields=[what, *wakes])
 
+    def unwrite(self: Any, outreach: Outreach, *, by: User, now: datetime) -> str:
+        """Note that a mail was taken back before it left: it was no outreach, and the move it made is undone.
+
+        Returns why the move stands all the same; empty where it does not, or where there was none.
+        """
+        with transaction.atomic():
+            self.lock()
+            Outreach.objects.filter(pk=outreach.pk).update(withdrawn_at=now)
+            last = type(self).objects.filter(pk=self.pk, last_outreach_at=outreach.at)
+            last.update(last_outreach_at=outreach.before)
+            moved = self.transitions.filter(at=outreach.at, by=outreach.by).first()
+            try:
+                if moved:
+                    self.undo(by=by, now=now, transition_id=moved.pk)
+            except MoveError as error:
+                return error.sentence
+            finally:
+                self.refresh_from_db()
+        return ""
+
     def last_of_others(self: Any, me: User, numbers: Numbers) -> Outreach | None:
         """The last mail another colleague wrote to them, unless it is too long ago to matter."""
         since = numbers.now - timedelta(days=numbers.written_days)
         found: Outreach | None = (
-            self.outreaches.filter(at__gt=since).exclude(by=me).select_related("by").first()
+            self.outreaches.standing().filter(at__gt=since).exclude(by=me).select_related("by").first()
         )
         return found
 

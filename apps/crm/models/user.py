@@ -91,6 +91,11 @@ class UserQuerySet(models.QuerySet["User"]):
         named = rows.values_list("pk", "first_name", "last_name", "username")
         return {pk: f"{first} {last}".strip() or username for pk, first, last, username in named}
 
+    def to_mention(self) -> list[dict[str, str]]:
+        """Login and name of everybody a note may mention, in the order of the names."""
+        people = self.filter(is_active=True).order_by("first_name", "last_name", "username")
+        return [{"login": person.username, "name": str(person)} for person in people]
+
     def called(self, names: Iterable[str]) -> list[int]:
         """The ids of the active people with one of these logins or first names, in small letters.
 

@@ -34,13 +34,17 @@ class PickedForm(forms.Form):
 
 
 class ChosenForm(forms.Form):
-    """Which accounts are meant: ``ids`` parted by commas, or all that the page's filters show."""
+    """Which accounts are meant: ``ids`` parted by commas, or all that the page's filters show ``but`` some."""
 
     ids = forms.CharField(required=False)
     all = forms.BooleanField(required=False)
+    but = forms.CharField(required=False)
 
     def clean_ids(self) -> list[int]:
-        return list(dict.fromkeys(_id(one) for one in self.cleaned_data["ids"].split(",") if one))
+        return _ids(self.cleaned_data["ids"])
+
+    def clean_but(self) -> list[int]:
+        return _ids(self.cleaned_data["but"])
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -88,6 +92,10 @@ class GiveBackForm(forms.Form):
         if {*was.values()} - {None} - known:
             raise forms.ValidationError("Somebody named there is not known here.")
         return was
+
+
+def _ids(text: str) -> list[int]:
+    return list(dict.fromkeys(_id(one) for one in text.split(",") if one))
 
 
 def _id(text: str) -> int:

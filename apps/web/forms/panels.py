@@ -80,6 +80,10 @@ class PinForm(forms.Form):
 
 
 class OutLinkForm(forms.ModelForm):
+    """A link; ``seen`` is the mark of the one that somebody began to change."""
+
+    seen = forms.CharField(required=False, max_length=1100, strip=False)
+
     class Meta:
         model = OutLink
         fields = ("label", "url")

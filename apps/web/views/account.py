@@ -40,7 +40,7 @@ from apps.web.markdown import rendered
 from apps.web.standing import standing
 from apps.web.timeline import KINDS, timeline
 from apps.web.trackplot import drawn
-from apps.web.views.calls import marks_for
+from apps.web.views.calls import marks_for, there
 
 BILLS, FEW, MANY = 12, 5, 50
 
@@ -130,11 +130,15 @@ def _context(request: HttpRequest, account: Account, numbers: Numbers) -> dict[s
         "timeline_kinds": KINDS,
         "tasks": list(account.tasks.open().select_related("assignee")[:MANY]),
         "alerts": list(account.alerts.open().select_related("assignee", "acknowledged_by")[:MANY]),
-        "contacts": list(account.contacts.ranked()[:MANY]),
+        "contacts": list(account.contacts.ranked().judged()[:MANY]),
         "bills": bills[:FEW],
         "plot": plot(bills, numbers.today),
         "calls": [
-            (call, marks_for(call.status, call.starts_at, numbers.now))
+            (
+                call,
+                marks_for(call.status, call.starts_at, numbers.now),
+                there(call.starts_at, call.contact_time_zone, numbers.zone),
+            )
             for call in account.calls.prefetch_related("hosts")[:FEW]
         ],
         "surveys": list(account.surveys.select_related("contact")[:FEW]),

@@ -19,7 +19,7 @@ from apps.crm.models import Policy, User
 from apps.crm.models.alert import ALERT_KINDS, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, away, away_short, day, money
+from apps.web.display import GROUPS, away, away_short, day, money, spoken
 from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
@@ -176,7 +176,7 @@ def _row(fact: dict[str, Any], asked: AlertFilter) -> Row:
         stage=stage.label,
         renewal=day(renewal, numbers.today),
         away=Word(away_short(renewal, numbers.today), "bad" if late else ""),
-        text=fact["text"],
+        text=spoken(fact["text"], numbers.today),
         so_far=_so_far(fact, numbers, people),
         raised=away(numbers.day_of(fact["raised_at"]), numbers.today),
         attempts=_attempts(fact["attempts"]),

@@ -18,11 +18,11 @@ from apps.crm.models import Account, Outreach, Policy, StageTransition, Template
 from apps.crm.models.moving import MoveError
 from apps.crm.models.outreach import Overtaken
 from apps.crm.pipeline import Stage
-from apps.outbox.letters import send_outreach
+from apps.outbox.letters import send_outreach, take_back
 from apps.web.forms.writing import WriteForm
 from apps.web.rights import SignedIn, needs
 from apps.web.standing import standing
-from apps.web.views.moves import cause, changed, invalid, not_made, origin
+from apps.web.views.moves import cause, changed, invalid, not_made, origin, refused, reminded
 
 MOST_CONTACTS = 30
 
@@ -102,16 +102,35 @@ def write(request: SignedIn, pk: int) -> HttpResponse:
         return _overtaken(request, account, error)
     except MoveError as error:
         return not_made(request, account, error, now=now)
+    reminder, link = reminded(account, moved)
     return changed(
         request,
         account,
         now=now,
         moved=moved,
-        text=_said(account, outreach, moved)
+        text=_said(account, outreach, moved) + reminder
         if new
         else "That mail went out already; nothing was done twice.",
-        undo=_undo(request, account, moved) if moved and not sends else None,
+        undo=_undo(request, account, outreach, moved) if new else None,
+        **link,
     )
+
+
+@require_POST
+@needs("write")
+def undo(request: SignedIn, pk: int, outreach: int) -> HttpResponse:
+    """Take back one's own mail while it is still here; its words are a draft again."""
+    account, now = get_object_or_404(Account, pk=pk), timezone.now()
+    mine = get_object_or_404(Outreach, pk=outreach, account=account, by=request.user, withdrawn_at=None)
+    stands = take_back(account, mine, by=request.user, now=now)
+    if stands is None:
+        return refused("It has left already, so it cannot be taken back.", "conflict")
+    text = f"Taken back: nothing was sent to {mine.to[:120]}. What you wrote is kept as a draft."
+    if stands:
+        text += f" The stage stays: {stands}"
+    words = {name: getattr(mine, name) for name in ("template", "subject", "text")}
+    answer = changed(request, account, now=now, text=text)
+    return trigger_client_event(answer, "draft", {"name": f"write:{account.pk}", "values": words})
 
 
 def _said(account: Account, outreach: Outreach, moved: StageTransition | None) -> str:
@@ -120,7 +139,15 @@ def _said(account: Account, outreach: Outreach, moved: StageTransition | None) -
     return f"{said} {outreach.to[:120]}.{there}"
 
 
-def _undo(request: SignedIn, account: Account, row: StageTransition) -> dict[str, object]:
+def _undo(
+    request: SignedIn, account: Account, outreach: Outreach, row: StageTransition | None
+) -> dict[str, object] | None:
+    """What takes it back: a mail that is here still, or else the move that was made of it."""
+    if outreach.way == Outreach.By.ONRAMP:
+        url = reverse("web:outreach_undo", args=[account.pk, outreach.pk])
+        return {"url": url, "values": {"from": origin(request)}}
+    if row is None:
+        return None
     values = {"transition": row.pk, "version": row.version, "from": origin(request)}
     return {"url": reverse("web:undo", args=[account.pk]), "values": values}
 

@@ -218,6 +218,7 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     context = {
         "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user, columns),
         "keys": [column.key for column in columns],
+        "named": tables.names_of(columns),
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
     }
     return render_to_string("web/_row_parts.html", context, request)
@@ -243,6 +244,7 @@ def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str
         "rows": tables.rows_of(found.rows, numbers, asked.people, request.user, columns),
         "columns": columns,
         "keys": [column.key for column in columns],
+        "named": tables.names_of(columns),
         "next": asked.with_(cursor=[found.next]) if found.next else "",
         "notice": found.notice,
         "numbers": numbers,

@@ -153,7 +153,12 @@ def _both(
     )
 
 
-def clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime) -> HttpResponse:
+OVERTAKEN = "Somebody else has changed this meanwhile. Nothing was overwritten; choose which to keep."
+
+
+def clashing(
+    request: SignedIn, account: Account, clash: Clash, *, now: datetime, text: str = OVERTAKEN
+) -> HttpResponse:
     """409: what is true, with both values and the choice between them."""
     if origin(request) == "account":
         parts = account_parts(request, account, now=now, moved=None, clash=clash)
@@ -161,7 +166,6 @@ def clashing(request: SignedIn, account: Account, clash: Clash, *, now: datetime
         asked = {"account": account, "clash": clash, "origin": origin(request)}
         parts = PARTS[origin(request)](request, account, now=now, moved=None)
         parts += render_to_string("web/_clash_parts.html", asked, request)
-    text = "Somebody else has changed this meanwhile. Nothing was overwritten; choose which to keep."
     return trigger_client_event(
         HttpResponse(parts, status=409), "toast", {"text": text, "bad": True, "code": "conflict"}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -23,11 +24,16 @@ def links_out(request: SignedIn) -> HttpResponse:
 @require_POST
 @needs("templates")
 def save(request: SignedIn, pk: int = 0) -> HttpResponse:
-    """Change a link, or add one."""
-    form = OutLinkForm(request.POST, instance=get_object_or_404(OutLink, pk=pk) if pk else None)
-    if not form.is_valid():
-        return _page(request, wrong=sentence(form), given=form, status=422)
-    link = form.save()
+    """Change a link, or add one; whoever comes second is shown both and chooses."""
+    with transaction.atomic():
+        link = get_object_or_404(OutLink.objects.select_for_update(), pk=pk) if pk else OutLink()
+        theirs = link.mark
+        form = OutLinkForm(request.POST, instance=link)
+        if not form.is_valid():
+            return _page(request, wrong=sentence(form), given=form, status=422)
+        if pk and form.cleaned_data["seen"] != theirs:
+            return _page(request, given=form, clash=True, status=409)
+        link = form.save()
     messages.info(request, f"The link “{link}” is saved.")
     return redirect("web:links_out")
 
@@ -52,14 +58,20 @@ def usual(request: SignedIn) -> HttpResponse:
 
 
 def _page(
-    request: SignedIn, *, wrong: str = "", given: OutLinkForm | None = None, status: int = 200
+    request: SignedIn,
+    *,
+    wrong: str = "",
+    given: OutLinkForm | None = None,
+    clash: bool = False,
+    status: int = 200,
 ) -> HttpResponse:
-    """``given`` is what could not be saved, shown again where it was typed."""
+    """``given`` is what could not be saved, shown again where it was typed; at a ``clash`` beside what stands there."""
     context = {
         "links": list(OutLink.objects.all()),
         "may": request.user.may("templates"),
         "fields": FIELDS,
         "wrong": wrong,
+        "clash": clash,
         "given_pk": given.instance.pk if given else None,
         "given": {name: given.data.get(name, "") for name in given.fields} if given else {},
     }

@@ -179,7 +179,7 @@ def said(bulk: Bulk) -> str:
     words = f"{_accounts(done)} {bulk.says}." if done else "Nothing was changed."
     if stayed := sum(map(len, bulk.left.values())):
         words += f" {stayed:,} stayed as {'it was' if stayed == 1 else 'they were'}"
-        first, *others = sorted(bulk.left, key=lambda one: -len(bulk.left[one]))
+        first, *others = bulk.stayed
         words += f": {first}" if not others else f", for {1 + len(others)} reasons."
     return words
 
@@ -197,7 +197,7 @@ def one(request: SignedIn, pk: int) -> HttpResponse:
     context = {
         "bulk": bulk,
         "said": said(bulk) if bulk.finished_at else "",
-        "left": _left(bulk.left),
+        "left": _left(bulk.stayed),
         "undoes": not bulk.undo_refusal(request.user, Policy.at(timezone.now())),
     }
     return render(request, "web/many.html", context)
@@ -245,24 +245,25 @@ def _right(name: str) -> str:
 
 
 def _chosen(request: SignedIn, numbers: Numbers) -> list[int] | HttpResponse:
-    """The ids of the accounts that are meant, or a sentence: those named, or all that the query string shows."""
+    """The ids of the accounts that are meant, or a sentence: those named, or all that the filters show but some."""
     form = ChosenForm(request.POST)
     if not form.is_valid():
         return refused(sentence(form))
     ids: list[int] = form.cleaned_data["ids"]
     if form.cleaned_data["all"]:
         asked = DailyFilter(request.GET, numbers=numbers, user=request.user, also=("cursor",))
-        ids = list(in_order(asked.qs, asked.order).values_list("pk", flat=True)[: MOST + 1])
+        meant = asked.qs.exclude(pk__in=form.cleaned_data["but"])
+        ids = list(in_order(meant, asked.order).values_list("pk", flat=True)[: MOST + 1])
     if len(ids) > MOST:
         return refused(TOO_MANY)
     return ids or refused("No account is like that any more.")
 
 
 def _left(why: Mapping[str, list[int]]) -> list[Left]:
-    """Those that stay, by the reason, the most frequent first, with the first names of each. One query."""
+    """Those that stay, by the reason, with the first names of each. One query."""
     shown = {pk for ids in why.values() for pk in ids[:NAMES_SHOWN]}
     names = dict(Account.objects.filter(pk__in=shown).values_list("pk", "name"))
     return [
         Left(text, len(ids), [(pk, names.get(pk, "An account that was erased")) for pk in ids[:NAMES_SHOWN]])
-        for text, ids in sorted(why.items(), key=lambda one: -len(one[1]))
+        for text, ids in why.items()
     ]

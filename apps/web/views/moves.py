@@ -18,7 +18,8 @@ from django.utils.html import escape
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from apps.crm.models import Account, StageTransition
+from apps.crm.models import Account, AuditPoint, StageTransition
+from apps.crm.models.audit import REMINDED
 from apps.crm.models.moving import MoveError, ReasonRequired
 from apps.web.forms.account import LeavePaidCallForm, MoveForm, UndoForm
 from apps.web.forms.base import sentence
@@ -107,13 +108,22 @@ def not_made(request: SignedIn, account: Account, error: MoveError, *, now: date
     return changed(request, account, now=now, text=error.sentence, status=409, code=error.code)
 
 
+def reminded(account: Account, row: StageTransition | None) -> tuple[str, dict[str, Any]]:
+    """What a toast adds after a move to 6a or 6b, with a link: the points of the audit that are open still."""
+    said = AuditPoint.objects.audit(account).still_open if row and row.to_stage in REMINDED else ""
+    link = {"url": f"{account.get_absolute_url()}#audit", "text": "Look at them"}
+    return (f" {said}", {"link": link}) if said else ("", {})
+
+
 def _made(request: SignedIn, account: Account, row: StageTransition, *, now: datetime) -> HttpResponse:
+    reminder, link = reminded(account, row)
     return changed(
         request,
         account,
         now=now,
         moved=row,
-        text=f"{account.name[:60]} moved to “{account.stage_label}”.",
+        text=f"{account.name[:60]} moved to “{account.stage_label}”.{reminder}",
+        **link,
         undo={
             "url": reverse("web:undo", args=[account.pk]),
             "values": {"transition": row.pk, "version": row.version, "from": origin(request)},

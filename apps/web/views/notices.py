@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db.models import DateTimeField, F
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.keyset import Column, Order, page
-from apps.crm.models import Notice, Policy
+from apps.crm.models import Notice, Policy, User
 from apps.web.display import away, day
 from apps.web.forms.base import sentence
 from apps.web.forms.settings import LookedForm, MailForm
@@ -63,3 +64,11 @@ def mail(request: SignedIn) -> HttpResponse:
     else:
         messages.info(request, f"Nothing was changed: {sentence(form)}")
     return redirect("web:notices")
+
+
+@require_safe
+@cache_control(private=True, max_age=3600)
+def colleagues(request: SignedIn) -> HttpResponse:
+    """Whom a note may mention, for the list behind an @."""
+    others = [person for person in User.objects.to_mention() if person["login"] != request.user.username]
+    return JsonResponse({"colleagues": others})

@@ -111,6 +111,7 @@ def playbook(request: SignedIn, name: str) -> HttpResponse:
             **_left(shown, numbers, _id(request, "of")),
             "may_steer": request.user.may("playbooks"),
             "seconds_now": SECONDS,
+            "today": numbers.today,
         },
     )
 

@@ -22,6 +22,8 @@ from apps.crm.models.task import NEXT_STEPS
 from apps.web.display import away, day
 from apps.web.forms.work import DayForm, GiveForm, NextStepForm, NoFacts, TaskEditForm
 from apps.web.rights import SignedIn, needs
+from apps.web.views.account import Clash
+from apps.web.views.editing import clashing
 from apps.web.views.moves import changed, invalid, origin
 
 Given = dict[str, Any]
@@ -44,8 +46,8 @@ def _called(task: Task) -> str:
     return f"“{task.title[:60]}”"
 
 
-def _due(task: Task, today: date) -> str:
-    return f"{day(task.due_on, today)}, {away(task.due_on, today)}"
+def _due(when: date, today: date) -> str:
+    return f"{day(when, today)}, {away(when, today)}"
 
 
 def _done(task: Task, today: date) -> str:
@@ -65,7 +67,7 @@ CHANGES: dict[str, Change] = {
     "reopen": Change(
         NoFacts,
         lambda task, given, by, now: task.reopen(),
-        lambda task, today: f"{_called(task)} is to do again, due {_due(task, today)}.",
+        lambda task, today: f"{_called(task)} is to do again, due {_due(task.due_on, today)}.",
         lambda task, today: f"{_called(task)} is open again already.",
     ),
     "drop": Change(
@@ -77,8 +79,8 @@ CHANGES: dict[str, Change] = {
     "day": Change(
         DayForm,
         lambda task, given, by, now: task.reschedule(given["due_on"], seen=given["seen"]),
-        lambda task, today: f"{_called(task)} is due {_due(task, today)}.",
-        lambda task, today: f"Somebody else moved it meanwhile: it is due {_due(task, today)}.",
+        lambda task, today: f"{_called(task)} is due {_due(task.due_on, today)}.",
+        lambda task, today: f"Somebody else moved it meanwhile: it is due {_due(task.due_on, today)}.",
         lambda task, given: ("day", {"due_on": given["seen"], "seen": given["due_on"]}),
     ),
     "assign": Change(
@@ -108,6 +110,34 @@ CHANGES: dict[str, Change] = {
 }
 
 
+class Both(NamedTuple):
+    """How a change says both values, theirs of the task and mine of the form, and what it must have seen to be made."""
+
+    theirs: Callable[[Task, date], str]
+    mine: Callable[[Given, date], str]
+    seen: Callable[[Task], str]
+
+
+# The changes whose maker may keep their own value all the same.
+BOTH: dict[str, Both] = {
+    "day": Both(
+        lambda task, today: f"due {_due(task.due_on, today)}",
+        lambda given, today: f"due {_due(given['due_on'], today)}",
+        lambda task: task.due_on.isoformat(),
+    ),
+    "assign": Both(
+        lambda task, today: str(task.assignee or "nobody"),
+        lambda given, today: str(given["assignee"] or "nobody"),
+        lambda task: str(task.assignee_id or ""),
+    ),
+    "edit": Both(
+        lambda task, today: task.title,
+        lambda given, today: given["title"],
+        lambda task: task.title,
+    ),
+}
+
+
 @require_POST
 @needs("task")
 def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
@@ -121,11 +151,28 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
     if not how.make(task, given, request.user, now):
         task = _task(pk)
         closed = task.done_at is not None and name != "reopen"
-        return _answer(
-            request, task, now, (_done if closed else how.otherwise)(task, today), status=409, code="conflict"
-        )
+        words = (_done if closed else how.otherwise)(task, today)
+        if name in BOTH and not closed:
+            return _both(request, task, name, given, now=now, words=words)
+        return _answer(request, task, now, words, status=409, code="conflict")
     undo: Given = {"undo": _undo(request, back[0], task, **back[1])} if back else {}
     return _answer(request, task, now, how.says(task, today), offers=name == "finish", **undo)
+
+
+def _both(
+    request: SignedIn, task: Task, name: str, given: Given, *, now: datetime, words: str
+) -> HttpResponse:
+    how, today = BOTH[name], request.user.today(now)
+    sent = {field: request.POST.get(field, "") for field in (*CHANGES[name].form.base_fields, "rows")}
+    clash = Clash(
+        label=f"The task {_called(task)}",
+        theirs=how.theirs(task, today),
+        mine=how.mine(given, today),
+        address=_here(request, name, task),
+        values=sent | {"seen": how.seen(task)},
+        draft=f"task-{name}:{task.pk}",
+    )
+    return clashing(request, task.account, clash, now=now, text=words)
 
 
 @require_POST
@@ -137,7 +184,7 @@ def next_step(request: SignedIn, pk: int) -> HttpResponse:
         return invalid(form)
     today = request.user.today(now)
     made = task.next_step(form.cleaned_data["step"], today=today, by=request.user, now=now)
-    words = f"{_called(made)} for {task.account.name[:60]} is due {_due(made, today)}."
+    words = f"{_called(made)} for {task.account.name[:60]} is due {_due(made.due_on, today)}."
     return _answer(request, task, now, words, undo=_undo(request, "drop", made))
 
 
@@ -147,11 +194,20 @@ def _task(pk: int) -> Task:
 
 
 def _undo(request: SignedIn, name: str, task: Task, /, **values: Any) -> dict[str, Any]:
-    query = request.META["QUERY_STRING"]
     return {
-        "url": reverse(f"web:task_{name}", args=[task.pk]) + (f"?{query}" if query else ""),
-        "values": {**{key: str(value) for key, value in values.items()}, "from": origin(request)},
+        "url": _here(request, name, task),
+        "values": {
+            **{key: str(value) for key, value in values.items()},
+            "from": origin(request),
+            "rows": request.POST.get("rows", ""),
+        },
     }
+
+
+def _here(request: SignedIn, name: str, task: Task) -> str:
+    """The address of a task's change, with the query string of the page at hand."""
+    query = request.META["QUERY_STRING"]
+    return reverse(f"web:task_{name}", args=[task.pk]) + (f"?{query}" if query else "")
 
 
 def _answer(

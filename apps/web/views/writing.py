@@ -9,9 +9,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import Account, AuditPoint, Label, Note, Policy, User
 from apps.crm.models.audit import REMINDED
+from apps.crm.models.notice import mentioned
 from apps.crm.options import likeliest_first
 from apps.web.display import away, day, on_it
 from apps.web.forms.account import NoteForm, TaskForm
+from apps.web.markdown import rendered
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid
 
@@ -78,6 +80,17 @@ def note(request: SignedIn, pk: int) -> HttpResponse:
     account.add_note(given.cleaned_data["text"], by=request.user, now=now, kind=kind, product=product)
     account.refresh_from_db()
     return changed(request, account, now=now, text=f"Noted on {account.name[:60]}.")
+
+
+@require_POST
+@needs("note")
+def preview(request: SignedIn) -> HttpResponse:
+    """A note as it would be shown, and whom it would tell; nothing is kept."""
+    text = request.POST.get("text", "")[:20_000]
+    people = [
+        str(person) for person in User.objects.filter(pk__in=mentioned(text)).exclude(pk=request.user.pk)
+    ]
+    return render(request, "web/_note_preview.html", {"text": rendered(text), "people": people})
 
 
 @require_POST
