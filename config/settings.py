@@ -84,6 +84,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Inside of WhiteNoise, whose files lie compressed already. Why pages may be: docs/adr/0015-one-file-each.md
+    "django.middleware.gzip.GZipMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # The doors for programs; what follows is for people and for the API.
@@ -115,7 +117,7 @@ TEMPLATES = [
         "OPTIONS": {
             "environment": "apps.web.environment.environment",
             "autoescape": True,
-            "context_processors": CONTEXT_PROCESSORS,
+            "context_processors": [*CONTEXT_PROCESSORS, "apps.web.context.one_token"],
         },
     },
     {

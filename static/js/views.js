@@ -29,6 +29,16 @@ function menus(...ids) {
 
 menus("views", "columns");
 
+// Each column gets its two buttons when the menu opens: put in here, they need not be sent with every column.
+document.addEventListener("beforetoggle", ({ target }) => {
+  if (target.id !== "columns") return;
+  for (const item of target.querySelectorAll("li:not(:has(button))")) {
+    const steps = document.getElementById("column-steps").content.cloneNode(true);
+    for (const step of steps.children) step.ariaLabel = `${item.textContent.trim()}: ${step.title}`;
+    item.append(steps);
+  }
+}, true);
+
 document.addEventListener("click", ({ target }) => {
   const step = target.closest?.("#columns [data-steps]");
   if (step) {
