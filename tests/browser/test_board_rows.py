@@ -1,5 +1,7 @@
 """A board with rows, and one of the past, in a real browser."""
 
+from urllib.parse import parse_qs
+
 import pytest
 from playwright.sync_api import expect
 
@@ -78,3 +80,17 @@ def test_axe_finds_nothing_on_them(open_board, dan, axe, query, width, scheme):
     account(Stage.NEW, owner=dan, payment_risk="high")
     page = open_board(dan, query, viewport={"width": width, "height": 800}, color_scheme=scheme)
     axe(page)
+
+
+def test_a_move_in_the_slide_over_asks_for_as_many_cards_of_each_row_as_are_shown(open_board, dan):
+    made = [account(Stage.NEW, owner=dan) for _ in range(12)]
+    page = open_board(dan, "?by=owner")
+    expect(cell(page, "new", dan.pk).locator(".card")).to_have_count(12)
+    card(page, made[0]).locator("> a").click()
+    expect(page.locator(".over")).to_be_focused()
+    with page.expect_request(lambda request: request.method == "POST") as asked:
+        page.locator(".over .next > form .primary").click()
+    said(page, "2. Onboarding Initiated")
+    assert f"new/{dan.pk}:12," in parse_qs(asked.value.post_data)["shown"][0]
+    expect(cell(page, "new", dan.pk).locator(".card")).to_have_count(11)
+    assert stages(made[0]) == ["new", "initiated"]

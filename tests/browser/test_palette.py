@@ -193,3 +193,13 @@ def test_the_palette_has_no_fault_on_a_phone(opened, axe):
     expect(opened.locator("#found .found")).to_have_attribute("data-q", "o")
     axe(opened)
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_click_beside_a_dialog_closes_it_whichever_it_is(opened):
+    for key, dialog in (("/", "#palette"), ("?", "#keys")):
+        opened.keyboard.press(key)
+        expect(opened.locator(dialog)).to_be_visible()
+        opened.locator(dialog).click(position={"x": 5, "y": 5})
+        expect(opened.locator(dialog)).to_be_visible()
+        opened.mouse.click(5, 890)
+        expect(opened.locator(dialog)).not_to_be_visible()
