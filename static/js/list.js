@@ -38,7 +38,10 @@ function go(step) {
   const at = all.findIndex((row) => row.id === last);
   const to = at < 0 ? all[0] : all[Math.min(Math.max(at + (here() ? step : 0), 0), all.length - 1)];
   if (!to) return;
-  focusCell(to, editOf(to.cells[column()]) ? column() : 0);
+  const cell = column();
+  // Before the focus, which lays the table out: else that would be done twice.
+  showActions(to);
+  focusCell(to, editOf(to.cells[cell]) ? cell : 0);
   to.scrollIntoView({ block: "nearest" });
 }
 

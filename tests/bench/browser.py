@@ -1,7 +1,7 @@
 """What a person feels: Chromium with its processor slowed four times, at a server with the settings of a deployment.
 
 Its own instruments are read: Largest Contentful Paint, Layout Shift, Event Timing. An interaction that took less than
-16 ms the browser does not tell of; it counts as 16. Nothing here waits by `expect`, which reads the whole page meanwhile.
+16 ms the browser does not tell of; it counts as 16. Nothing here waits by `expect`, which reads the page meanwhile.
 """
 
 from __future__ import annotations
