@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from config.static import joined_script, joined_sheet
+from config.static import JOIN, joined_script, joined_sheet
 
 STATIC = settings.BASE_DIR / "static"
 TEMPLATES = settings.BASE_DIR / "templates"
@@ -99,3 +99,9 @@ def test_collected_files_are_joined_hashed_and_compressed_anew_each_time(setting
         assert joined.read_text().startswith(f"// js/b.js\nconst $js_b = (() => {{\n{word}();\n")
         assert {path.suffix for path in joined.parent.glob(f"{joined.name}.*")} == {".gz"}
     assert names[0] != names[1]
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("pages/*.*")), ids=lambda path: path.name)
+def test_every_page_can_be_joined(path):
+    read = lambda name: (STATIC / name).read_text()  # noqa: E731
+    assert JOIN[path.suffix](f"pages/{path.name}", read)
