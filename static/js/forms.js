@@ -3,13 +3,13 @@
 // data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
+import { say } from "./say.js";
 import { toGap } from "./writing.js";
 
 /** What is done to an account at once, by its name, for it needs no form; whoever does it enters it here. */
 export const DEEDS = {};
 
 const DRAFT = "draft:";
-const say = (text) => document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
 const dialog = () => document.getElementById("form");
 let from = null;
 let opening = null;
@@ -99,6 +99,9 @@ function stand(place, cell) {
   if (over) place.style.top = at(place.offsetHeight);
 }
 
+/** Say why what is refused is, as it stands beside it. */
+const refuse = (choice) => say({ text: choice.querySelector("small").textContent, bad: true });
+
 /** Give a cell of a row the focus, or the row's first link. */
 export function focusCell(row, index = 0) {
   const cell = index ? row?.cells[index] : row?.querySelector("a");
@@ -163,7 +166,7 @@ let forgotten = 0;
 document.addEventListener("keydown", (event) => {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || !target.closest?.("dialog#form") || target.matches("input, textarea, select")) return;
-  if (key === "Enter" && target.matches(".refused")) return say(target.querySelector("small").textContent);
+  if (key === "Enter" && target.matches(".refused")) return refuse(target);
   const items = [...dialog().querySelectorAll(".moves > [data-number]")];
   if (!items.length || !/^[0-9a-d]$/.test(key)) return;
   clearTimeout(forgotten);
@@ -179,7 +182,7 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", ({ target }) => {
   const refused = target.closest?.("dialog#form .refused");
-  if (refused) say(refused.querySelector("small").textContent);
+  if (refused) refuse(refused);
 });
 
 // A move that asks for words takes them at once.

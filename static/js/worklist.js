@@ -2,6 +2,7 @@
 // Its forms stand in <template id="form-NAME">, with 0 in the address for the row's; a row says itself in data-….
 
 import { drawAnew } from "./live.js";
+import { say } from "./say.js";
 
 const DRAFT = "draft:";
 
@@ -69,8 +70,7 @@ export function worklist({ body, page, keys, fills, changed = "", others = () =>
   function press(row, action) {
     const button = row.querySelector(`[data-action="${action}"]`);
     if (button) return button.click();
-    const text = `That cannot be done to “${row.dataset.name}” as it stands, or not by you.`;
-    document.dispatchEvent(new CustomEvent("toast", { detail: { text, bad: true } }));
+    say({ text: `That cannot be done to “${row.dataset.name}” as it stands, or not by you.`, bad: true });
   }
 
   /** Put the focus on the row, or where it is gone on the one that took its place. */
