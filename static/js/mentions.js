@@ -135,7 +135,7 @@ box.addEventListener("click", ({ target }) => {
   if (option) take(found[[...list.children].indexOf(option)]);
 });
 
+// Whom a note may name is fetched once somebody is about to write one.
 document.addEventListener("focusin", ({ target }) => {
   if (target.matches?.("[data-mentions]") && !people) load();
 });
-load();
