@@ -55,6 +55,8 @@ class Desk(NamedTuple):
         page = context.new_page()
         devtools = context.new_cdp_session(page)
         devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
+        # The time of its main thread, which other work on the machine does not blur.
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.devtools = devtools
         yield page
         context.close()
@@ -96,10 +98,10 @@ def first_visit(desk: Desk, name: str, path: str, size: int) -> Result:
             page.goto(path)
             page.wait_for_load_state("networkidle")
             felt = page.evaluate("felt")
-            rounds.append((felt["painted"], felt["shift"], len(asked), sum(loaded)))
-    painted, shift, requests, weight = (median(column) for column in zip(*rounds[1:], strict=True))
+            rounds.append((felt["painted"], felt["shift"], len(asked), sum(loaded), spent(page)))
+    painted, shift, requests, weight, cpu = (median(column) for column in zip(*rounds[1:], strict=True))
     note = f"until the largest part is painted; {weight / 1000:.0f} KB come over the line"
-    return Result(name, size, painted, shift=shift, requests=int(requests), note=note)
+    return Result(name, size, painted, cpu_ms=cpu, shift=shift, requests=int(requests), note=note)
 
 
 def many_cards(desk: Desk, size: int) -> Result:
@@ -145,12 +147,22 @@ def acts(desk: Desk, accounts: list[Account], size: int) -> Iterator[Result]:
         with desk.page() as page:
             page.goto(path)
             page.wait_for_load_state("networkidle")
+            before = spent(page)
             took = felt_of(page, partial(act, page))
+            each = (spent(page) - before) / len(took)
         note = f"interaction to next paint, {len(took)} interactions, the slowest {max(took):.0f} ms"
-        yield Result(f"browser: {what}", size, median(took), p75_ms=percentile(took, 0.75), note=note)
+        yield Result(
+            f"browser: {what}", size, median(took), p75_ms=percentile(took, 0.75), cpu_ms=each, note=note
+        )
     for part, name in (("frame", "next frame"), ("answer", "answer")):
         took = [drop[part] for drop in drops]
         yield Result(f"browser: drop to {name}", size, median(took), percentile(took, 0.95))
+
+
+def spent(page: Any) -> float:
+    """What a page has cost its main thread so far, in ms."""
+    told = page.devtools.send("Performance.getMetrics")["metrics"]
+    return 1000 * next(one["value"] for one in told if one["name"] == "TaskDuration")
 
 
 def felt_of(page: Any, act: Callable[[], None]) -> list[float]:

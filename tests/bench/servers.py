@@ -76,7 +76,10 @@ def serving(application: str, database: str, **environment: str) -> Iterator[Ser
             stdout=lines,
         )
     try:
-        if not wait_until(lambda: _listens(port) or child.poll() is not None, 30) or child.poll() is not None:
+        if (
+            not wait_until(lambda: _listens(port) or child.poll() is not None, 120)
+            or child.poll() is not None
+        ):
             raise SystemExit(f"{application} did not start:\n{log.read_text()[-2000:]}")
         yield Server(port, psutil.Process(child.pid))
     finally:
