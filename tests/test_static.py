@@ -1,5 +1,6 @@
 """What a deployment serves: each page's scripts and style sheets as one file each, that does what they do apart."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -105,3 +106,14 @@ def test_collected_files_are_joined_hashed_and_compressed_anew_each_time(setting
 def test_every_page_can_be_joined(path):
     read = lambda name: (STATIC / name).read_text()  # noqa: E731
     assert JOIN[path.suffix](f"pages/{path.name}", read)
+
+
+def test_a_page_comes_compressed_with_one_token_for_all_its_forms(browser):
+    answer = browser.get("/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    text = gzip.decompress(answer.content).decode()
+    tokens = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"|"X-CSRFToken": "(\w+)"', text)
+    assert len(tokens) > 2
+    assert len({*map("".join, tokens)}) == 1
+    again = browser.get("/").text
+    assert "".join(tokens[0]) not in again
