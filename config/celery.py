@@ -9,6 +9,7 @@ from typing import Any
 import redis
 import structlog
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import beat_init, before_task_publish, setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -26,6 +27,11 @@ app.conf.beat_schedule = {
     "close-months": {
         "task": "apps.playbooks.jobs.close_months",
         "schedule": 3600.0,
+        "options": {"expires": 3000},
+    },
+    "mend-sums": {
+        "task": "apps.playbooks.jobs.mend_sums",
+        "schedule": crontab(hour=3, minute=17),
         "options": {"expires": 3000},
     },
     "events": {"task": "apps.intake.jobs.drain", "schedule": 3.0, "options": {"expires": 3}},

@@ -23,6 +23,7 @@ from apps.crm.models import (
     Contact,
     Credit,
     Label,
+    Signal,
     Survey,
     TheirStage,
 )
@@ -93,7 +94,8 @@ def test_numbers_and_days_are_written_plainly_and_only_text_is_made_inert(value,
 
 def of_everything(mark=""):
     """An account with a row in every table that is exported; another one with another mark."""
-    made = account(S.INITIATED, name="Acme", mrr="-5.00", payment_risk="low")
+    made = account(S.INITIATED, name="Acme", mrr="-5.00", payment_risk="low", payment_risk_reason="=Late")
+    Signal.objects.create(account=made, kind="sales_disqualified", external_id=f"s{mark}", at=NOW, by="=Ae")
     lead = user("lead")
     Contact.objects.create(account=made, email="ann@acme.example", name="=Ann")
     made.add_note("-note", by=lead, now=NOW, kind="feedback", product="=Surveys")
@@ -150,6 +152,7 @@ def test_revenue_and_people_are_taken_out_by_few():
     takes = {name: export.right for name, export in EXPORTS.items() if export.right != "read"}
     assert takes == {
         "bills": "export revenue",
+        "risks": "export revenue",
         "purchases": "export revenue",
         "credits": "export revenue",
         "contacts": "export people",

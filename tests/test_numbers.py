@@ -180,7 +180,10 @@ def test_the_api_tells_each_number_with_its_definition(api):
     told = api.get("/metrics/retention").json()
     metric = METRICS["retention"]
     assert (told["says"], told["version"], told["keys"]) == (metric.says, metric.version, ["cohort", "who"])
-    [row] = told["rows"]
+    *nothing, row = told["rows"]
+    assert [
+        (one["values"]["cohort"], one["values"]["accounts"], one["values"]["share"]) for one in nothing
+    ] == [(f"2026-{month}-01", "0", None) for month in ("11", "10", "09", "08")]
     assert row["values"] == {
         **{
             "cohort": "2026-07-01",

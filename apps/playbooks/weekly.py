@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -13,10 +13,11 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.crm.enough import Enough, never
-from apps.crm.metrics import METRICS, Row
+from apps.crm.metrics import METRICS, Metric, Row
+from apps.crm.metrics.base import DAYS
+from apps.crm.metrics.words import told
 from apps.crm.models import Policy, User
-from apps.crm.months import monday
-from apps.crm.scope import dollars
+from apps.crm.months import after, monday, month_of
 from apps.outbox.mail import written
 from apps.outbox.models import Message
 from apps.playbooks.digest import Line, Reader, Section
@@ -44,54 +45,55 @@ class Part:
         return Section(metric.label, lines, 0, address) if lines else None
 
 
-def _share(value: Any) -> str:
-    return "–" if value is None else f"{value:.0%}"
+def _named(metric: Metric, row: Row) -> str:
+    """The first of a row's names, as on its page."""
+    return metric.keys[0].words(row.key[0], {})
 
 
 def _cohort(row: Row, reader: Reader) -> tuple[str, str] | None:
-    values = row.values
+    metric, values = METRICS["retention"], row.values
     if values["who"] != "entered" or not values["accounts"]:
         return None
-    spare = values["may_be_lost"]
-    goal = f"{spare} more may be lost" if spare >= 0 else f"{-spare} too many lost"
-    kept = f"{values['kept']} of {values['accounts']} kept"
-    decided = (
-        f"{_share(values['share'])}, {kept}" if values["share"] is not None else f"{kept} so far; {goal}"
-    )
-    return f"{values['cohort']:%B %Y}", decided
+    say = partial(told, metric, row)
+    of = f"{say('kept')} of {say('accounts')} kept"
+    kept = f"{of} so far" if values["share"] is None else f"{say('share')}, {of}"
+    goal = f"{say('may_be_lost')} may be lost" if values["may_be_lost"] >= 0 else f"goal {say('may_be_lost')}"
+    return _named(metric, row), f"{kept}; {goal}"
 
 
 def _last_week(row: Row, reader: Reader) -> tuple[str, str] | None:
-    values = row.values
-    week = monday(reader.numbers.today) - timedelta(weeks=1)
-    if values["week"] != week:
+    metric, values = METRICS["throughput"], row.values
+    if values["week"] != monday(reader.numbers.today) - timedelta(weeks=1):
         return None
+    say = partial(told, metric, row)
     closed = sum(values[name] for name in ("in_6a", "in_6b", "in_6c", "in_6d"))
-    words = f"{values['entered']} entered, {values['written']} outreaches, {values['called']} calls, {closed} closed"
-    return f"Week of {week.day} {week:%b}", words
+    words = f"{say('entered')} entered, {say('written')} outreaches, {say('called')} calls held, {closed:,} closed"
+    return f"Week of {_named(metric, row)}", words
 
 
 def _on_time(row: Row, reader: Reader) -> tuple[str, str] | None:
-    values = row.values
-    if values["entered"] < (reader.numbers.today.replace(day=1) - timedelta(days=1)).replace(day=1):
+    metric, values = METRICS["outreach"], row.values
+    if not values["accounts"] or values["entered"] < after(month_of(reader.numbers.today), -1):
         return None
-    words = f"{_share(values['week_share'])} in week one, {_share(values['time_share'])} by T-14"
-    return f"Entered in {values['entered']:%B}", words
+    say = partial(told, metric, row)
+    week = f"{say('week_share')} of {say('due_week')} in week one"
+    return f"Entered in {_named(metric, row)}", f"{week}, {say('time_share')} of {say('due_time')} by T-14"
 
 
 def _due(row: Row, reader: Reader) -> tuple[str, str] | None:
-    values = row.values
-    if values["currency"] != "USD":
+    metric = METRICS["bills-due"]
+    if row.values["currency"] != "USD" or not row.values["bills"]:
         return None
-    week = METRICS["bills-due"].keys[1].words(values["week"], {})
-    words = f"{dollars(values['amount'])} due, {dollars(values['expected'])} risk-adjusted"
-    return week if values["week"] == "overdue" else f"Week of {week}", words
+    week, say = metric.keys[1].words(row.key[1], {}), partial(told, metric, row)
+    words = f"{say('amount')} due, {say('expected')} risk-adjusted"
+    return week if row.values["week"] == "overdue" else f"Week of {week}", words
 
 
 def _alerts(row: Row, reader: Reader) -> tuple[str, str] | None:
-    values = row.values
-    words = f"{values['open_now']} open, {values['closed']} closed in 90 days"
-    return METRICS["alerts"].keys[0].words(row.key[0], {}), words
+    metric, say = METRICS["alerts"], partial(told, METRICS["alerts"], row)
+    if not row.values["open_now"] and not row.values["closed"]:
+        return None
+    return _named(metric, row), f"{say('open_now')} open, {say('closed')} closed in {DAYS} days"
 
 
 PARTS = (

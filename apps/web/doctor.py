@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.crm.models import Account, User
+from apps.crm.models import Account, Billed, User
 from apps.outbox.models import Gate, Message
 from apps.outbox.send import WAYS
 from apps.playbooks.models import Switch
@@ -177,6 +177,13 @@ def counts() -> Iterator[tuple[bool, str]]:
         wrong = Account.objects.all().recount()
         transaction.set_rollback(True)
     yield not wrong, f"kept wrong on {wrong:,} accounts" if wrong else "as kept on the accounts"
+    with transaction.atomic():
+        wrong, _ = Billed.objects.mend()
+        transaction.set_rollback(True)
+    yield (
+        not wrong,
+        f"the sums of bills are kept wrong of {wrong:,} accounts" if wrong else "sums as kept of bills",
+    )
 
 
 CHECKS: dict[str, Callable[[], Iterator[tuple[bool, str]]]] = {

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from apps.crm.cells import cell as as_cell
 from apps.crm.metrics import METRICS, Cell, Metric, Row
-from apps.crm.metrics.base import Column, Derived, Kind
+from apps.crm.metrics.base import Column, Derived, read
+from apps.crm.metrics.words import told, words
 from apps.crm.models import ClosedMonth, User
 from apps.crm.models.closedmonth import figures
 from apps.crm.months import after
 from apps.crm.policy import Numbers
 from apps.web import plots
-from apps.web.display import amount
 
 PAGES = {"retention": "Retention", "pipeline": "Pipeline", "team": "Team"}
-
-
-def _may(value: int) -> str:
-    return f"{value:,} more" if value >= 0 else f"missed by {-value:,}"
-
-
-_WORDS: dict[Kind, Callable[[Any], str]] = {
-    "count": lambda value: f"{value:,}",
-    "money": lambda value: amount(Decimal(value), "USD"),
-    "share": lambda value: f"{value * 100:.1f}%".replace(".0%", "%"),
-    "days": lambda value: f"{value:,} d",
-    "may": _may,
-}
-
-
-def words(kind: Kind, value: Any) -> str:
-    """A figure as it is shown; "–" for unknown."""
-    return "–" if value is None else _WORDS.get(kind, str)(value)
 
 
 class Shown(NamedTuple):
@@ -74,9 +56,8 @@ class Section:
         ]
 
 
-def section(metric: Metric, numbers: Numbers, people: Mapping[str, str]) -> Section:
-    """A metric worked out now, beside what its closed months were. At most two queries."""
-    rows = metric.read(numbers)
+def section(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str, str]) -> Section:
+    """A metric beside what its closed months were. One query at most."""
     kept = ClosedMonth.objects.of(metric)
     lines = [_line(metric, row, numbers, people, kept.pop(row.key, None)) for row in rows]
     totals = metric.total(rows) if metric.totals else []
@@ -93,7 +74,9 @@ def section(metric: Metric, numbers: Numbers, people: Mapping[str, str]) -> Sect
 def page(name: str, numbers: Numbers) -> list[Section]:
     """The metrics of a page."""
     people = {str(pk): name for pk, name in User.objects.names().items()}
-    return [section(metric, numbers, people) for metric in METRICS.values() if metric.page == name]
+    metrics = [metric for metric in METRICS.values() if metric.page == name]
+    rows = read(metrics, numbers)
+    return [section(metric, rows[metric.name], numbers, people) for metric in metrics]
 
 
 def lines_of(metric: Metric, numbers: Numbers) -> Iterator[list[str]]:
@@ -124,13 +107,7 @@ def _shown(metric: Metric, column: Column | Derived, row: Row) -> Shown:
     link = ""
     if isinstance(column, Column) and column.where is not None and value:
         link = "/?" + urlencode({"cell": str(Cell(metric, column, row.key))})
-    said = words(column.kind, value)
-    if (
-        column.kind == "money"
-        and (currency := row.values.get("currency", row.values.get("who", "USD"))).isupper()
-    ):
-        said = amount(Decimal(value), currency)
-    return Shown(said, link, column.kind != "text")
+    return Shown(told(metric, row, column.name), link, column.kind != "text")
 
 
 def _is_open(metric: Metric, row: Row, numbers: Numbers) -> bool:
@@ -161,8 +138,7 @@ def _figures(metric: Metric, values: Mapping[str, str]) -> str:
 
 
 def _point(metric: Metric, row: Row, names: tuple[str, ...], label: str) -> plots.Point:
-    columns = {column.name: column for column in metric.columns}
-    said = [words(columns[name].kind, row.values[name]) for name in names]
+    said = [told(metric, row, name) for name in names]
     return plots.Point(label, [row.values[name] for name in names], said)
 
 
@@ -177,8 +153,6 @@ def _plot(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str
         drawn = drawn[::-1]
     if not drawn:
         return None
-    if metric.keys[0].kind == "week":
-        drawn = _every_week(metric, drawn)
     columns = {column.name: column for column in metric.columns}
     goal = getattr(numbers, metric.goal) / 100 if metric.goal else None
     line = (goal, f"goal {goal:.0%}") if goal is not None else None
@@ -196,17 +170,6 @@ def _plot(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str
     if kind == "bars":
         return plots.bars(points, series, metric.label, goal=line)
     return plots.columns(points, series, metric.label, stacked=kind == "stacked")
-
-
-def _every_week(metric: Metric, rows: list[Row]) -> list[Row]:
-    """The rows with those weeks between them in which there was nothing to count: an axis of time has no gaps."""
-    name = metric.keys[0].name
-    known = {row.values[name]: row for row in rows}
-    nothing = {figure.name: 0 for figure in metric.figures}
-    weeks = [
-        min(known) + timedelta(weeks=number) for number in range((max(known) - min(known)).days // 7 + 1)
-    ]
-    return [known.get(week) or Row((str(week),), nothing | {name: week}) for week in weeks]
 
 
 def _summed(metric: Metric, rows: list[Row], names: list[str]) -> list[plots.Point]:

@@ -105,9 +105,7 @@ def line(
             while any(abs(y - other) < 14 for other in ends):
                 y += 14
             ends.append(y)
-            labels.append(
-                Label(x + 10, y + 4, f"{point.words[place_of].split(',')[0]} {title}".strip(), "start")
-            )
+            labels.append(Label(x + 10, y + 4, f"{point.words[place_of]} {title}".strip(), "start"))
     rules = {part * most: _height(part * most, most) for part in (0, 0.5, 1)}
     labels += [Label(LEFT - 8, y + 4, f"{value:.0%}", "end") for value, y in rules.items()]
     line_of = (round(_height(goal[0], most), 1), goal[1]) if goal else None
@@ -169,11 +167,11 @@ def bars(
         y = TOP + number * each
         labels.append(Label(NAMES - 10, y + 11, point.label, "end"))
         for place, value in enumerate(point.values):
+            top = y + place * BAR
             if value is None:
+                labels.append(Label(NAMES + 6, top + 11, point.words[place], "start"))
                 continue
             width = round(float(value) / most * room, 1)
-            top = y + place * BAR
-            shown = point.words[place].split(",")[0]
             marks.append(
                 Mark(
                     NAMES,
@@ -184,7 +182,7 @@ def bars(
                     _said(point, series, place),
                     NAMES + width + 6,
                     top + 11,
-                    shown,
+                    point.words[place],
                 )
             )
     line_of = (round(NAMES + goal[0] / most * room, 1), goal[1]) if goal else None

@@ -98,16 +98,17 @@ def _let_be_left_out() -> None:
                     )
 
 
-def sign_in() -> list[str]:
-    """The session keys of specialists who are signed in."""
-    specialist = Group.objects.get(name="specialist")
+def sign_in(role: str = "specialist", number: int = PEOPLE) -> list[str]:
+    """The session keys of so many people of a role who are signed in."""
+    group = Group.objects.get(name=role)
     keys = []
-    for number in range(PEOPLE):
+    for place in range(number):
         person, new = User.objects.get_or_create(
-            username=f"bench-{number}", defaults={"email": f"bench-{number}@bench.example", "password": "!"}
+            username=f"bench-{role}-{place}",
+            defaults={"email": f"bench-{role}-{place}@bench.example", "password": "!"},
         )
         if new:
-            person.groups.add(specialist)
+            person.groups.add(group)
         session = SessionStore()
         session[SESSION_KEY] = str(person.pk)
         session[BACKEND_SESSION_KEY] = "config.auth.Backend"

@@ -312,10 +312,13 @@ def busy(databases: Databases, size: int, sessions: list[str]) -> Iterator[Resul
 
 
 def report(databases: Databases, size: int) -> Iterator[Result]:
-    with databases.copy("seed", "reports"):
+    with databases.copy("seed", "reports") as address:
         databases.use("reports")
         reports.fill()
         yield from reports.measure(size)
+        [session] = sign_in("lead", 1)
+        connection.close()
+        yield from reports.over_http(address, session, size)
         print(f"How the reports are read at {size:,} accounts:", *reports.plans(), sep="\n")
         connection.close()
 

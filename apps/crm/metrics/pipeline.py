@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from apps.crm.metrics.base import (
     DAYS,
-    MONTHS,
     MOVES,
     WEEKS,
     Column,
     Key,
     Metric,
+    all_of,
     counted,
     day,
     month,
+    months_until,
     share,
     week,
+    weeks_until_now,
 )
 from apps.crm.pipeline import AFTER_INTRO_CALL, STAGES, TOO_LONG_AFTER, Stage
 
@@ -24,11 +26,15 @@ def _any(stages: tuple[Stage, ...]) -> str:
 
 
 _HELD = (Stage.INTRO_CALL_COMPLETED, Stage.SECOND_CALL_COMPLETED)
-_SINCE = f"date_trunc('month', %(today)s::date) - interval '{MONTHS - 1} months'"
-# Each entry at 1, when it was written to, and whether that was in time. The renewal that follows an entry is the end
-# of the first billing period to end on that day or later; where no bill tells it, the account's own. What is kept with
-# the bills is right where it is not before the entry, for it is the first such end of an earlier day.
-CONTACTED = f"""
+
+
+def contacted(since: str = "TRUE") -> str:
+    """SQL for each entry at 1, when it was written to, and whether that was in time.
+
+    The renewal that follows an entry is the end of the first billing period to end on that day or later; where no bill
+    tells it, the account's own. What is kept with the entry is the first such end since the day before.
+    """
+    return f"""
     SELECT *, CASE WHEN written_on <= entered_on + %(outreach_after_entry_days)s THEN TRUE
                    WHEN written_on IS NOT NULL
                         OR waiting AND %(today)s::date > entered_on + %(outreach_after_entry_days)s THEN FALSE
@@ -39,23 +45,20 @@ CONTACTED = f"""
                      OR waiting AND %(today)s::date > renewed_on - %(outreach_before_renewal_days)s THEN FALSE
            END AS in_time
     FROM (
-        SELECT entry.account_id, entry.at, {day("entry.at")} AS entered_on, next_stage = '' AS waiting,
+        SELECT account_id, at, {day("at")} AS entered_on, next_stage = '' AS waiting,
                CASE WHEN next_stage = '{Stage.INITIATED}' THEN {day("left_at")} END AS written_on,
-               COALESCE(
-                   CASE WHEN entry.at = account.entered_at AND billed.renewed_on >= {day("entry.at")}
-                        THEN billed.renewed_on
-                        ELSE (SELECT min(period_end) FROM crm_bill bill WHERE bill.account_id = entry.account_id
-                              AND status <> 'void' AND period_end >= {day("entry.at")})
-                   END,
-                   CASE WHEN account.renewal_on >= {day("entry.at")} THEN account.renewal_on END
-               ) AS renewed_on
-        FROM crm_entry entry
-        JOIN crm_account account ON account.id = entry.account_id
-        LEFT JOIN crm_billed billed ON billed.account_id = entry.account_id
-        WHERE entry.at >= {_SINCE} - interval '{MONTHS} months'
+               CASE WHEN renewed_on >= {day("at")} THEN renewed_on
+                    ELSE COALESCE(
+                        CASE WHEN renewed_on IS NOT NULL THEN (
+                            SELECT min(period_end) FROM crm_bill WHERE account_id = entry.account_id
+                            AND status <> 'void' AND period_end >= {day("at")}) END,
+                        (SELECT renewal_on FROM crm_account WHERE id = entry.account_id AND renewal_on >= {day("at")})
+                    ) END AS renewed_on
+        FROM crm_entry entry WHERE {since}
         OFFSET 0
     ) AS entries
-"""
+    """
+
 
 FUNNEL = Metric(
     "funnel",
@@ -66,9 +69,9 @@ FUNNEL = Metric(
     "moves",
     f"""
     SELECT account_id, {month("at")} AS entered, written, engaged, called, stands FROM crm_entry
-    WHERE at >= {_SINCE} - interval '2 days' AND {month("at")} >= {_SINCE}
+    WHERE at >= %(year_at)s
     """,
-    (Key("entered", "Entered in", "month"),),
+    (Key("entered", "Entered in", "month", every=months_until()),),
     (
         counted("accounts", "Entered"),
         counted("written", "Written to", "written"),
@@ -89,7 +92,9 @@ FUNNEL = Metric(
     newest_first=True,
 )
 
-_GROUPS = {
+_TIMED = tuple(stage for stage in STAGES if stage in TOO_LONG_AFTER or stage == Stage.PAID_CALL)
+_PLACES = {
+    **{str(stage): stage.label for stage in _TIMED},
     "group 3": "3. Both of 3a and 3b",
     "group 4": "4. All of 4a to 4c",
 }
@@ -105,39 +110,24 @@ TIME_IN_STAGE = Metric(
     "moves",
     f"""
     WITH {MOVES}, lately AS (
-        SELECT moves.*, {_GROUP} AS party FROM moves
-        WHERE account_id IN (SELECT account_id FROM crm_stagetransition WHERE {day("at")} >= %(today)s::date - {DAYS}
-                             AND at >= %(today)s::date - {DAYS + 2})
-    ), stays AS (
-        SELECT account_id, to_stage AS place, at, lead(at) OVER way AS left_at
-        FROM lately WINDOW way AS (PARTITION BY account_id ORDER BY version)
-        UNION ALL
-        SELECT account_id, party, at, lead(at) OVER way AS left_at
-        FROM (SELECT *, lag(party) OVER (PARTITION BY account_id ORDER BY version) AS party_before
-              FROM lately) AS parted
-        WHERE party IS DISTINCT FROM party_before
+        SELECT account_id, version, to_stage, at, lead(at) OVER way AS left_at, {_GROUP} AS party,
+               lag({_GROUP}) OVER way AS party_before
+        FROM moves
+        WHERE account_id IN (SELECT account_id FROM crm_stagetransition WHERE at >= %(days_at)s)
         WINDOW way AS (PARTITION BY account_id ORDER BY version)
+    ), stays AS (
+        SELECT account_id, to_stage, at, left_at, party, party IS DISTINCT FROM party_before AS begun,
+               (array_agg(at) FILTER (WHERE party IS DISTINCT FROM party_before) OVER (
+                   PARTITION BY account_id ORDER BY version ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+               ))[1] AS party_left_at
+        FROM lately
     )
-    SELECT account_id, place, {day("left_at")} - {day("at")} AS days FROM stays
-    WHERE {day("left_at")} >= %(today)s::date - {DAYS}
-      AND place IN ({_any(tuple(stage for stage in STAGES if stage in TOO_LONG_AFTER or stage == Stage.PAID_CALL))},
-                    'group 3', 'group 4')
+    SELECT account_id, place, {day("place_left_at")} - {day("at")} AS days
+    FROM stays CROSS JOIN LATERAL (VALUES (to_stage::text, left_at), (CASE WHEN begun THEN party END, party_left_at))
+         AS places (place, place_left_at)
+    WHERE place_left_at >= %(days_at)s AND place IN ({_any(_TIMED)}, 'group 3', 'group 4')
     """,
-    (
-        Key(
-            "place",
-            "Stage",
-            "stage",
-            labels={
-                **{
-                    str(stage): stage.label
-                    for stage in STAGES
-                    if stage in TOO_LONG_AFTER or stage == Stage.PAID_CALL
-                },
-                **_GROUPS,
-            },
-        ),
-    ),
+    (Key("place", "Stage", "stage", labels=_PLACES, every=all_of(_PLACES)),),
     (
         counted("stays", "Stays ended"),
         Column("median", "Median", "percentile_disc(0.5) WITHIN GROUP (ORDER BY days)", "days"),
@@ -156,10 +146,9 @@ THROUGHPUT = Metric(
     f"""
     WITH {MOVES}
     SELECT account_id, {week("at")} AS week, from_stage, to_stage FROM moves
-    WHERE at >= date_trunc('week', %(today)s::date) - interval '{WEEKS} weeks'
-      AND {week("at")} > date_trunc('week', %(today)s::date) - interval '{WEEKS} weeks'
+    WHERE at >= %(weeks_at)s
     """,
-    (Key("week", "Week of", "week"),),
+    (Key("week", "Week of", "week", every=weeks_until_now),),
     (
         counted("entered", "Entered", f"to_stage = '{Stage.NEW}'"),
         counted("written", "Outreaches", f"from_stage = '{Stage.NEW}' AND to_stage = '{Stage.INITIATED}'"),
@@ -186,19 +175,18 @@ OUTREACH = Metric(
     " or to Sales, needed none and counts in neither; who waits still counts once it is late.",
     "moves, bills, accounts",
     f"""
-    SELECT *, {month("at")} AS entered FROM ({CONTACTED}) AS written
-    WHERE at >= {_SINCE} - interval '2 days' AND {month("at")} >= {_SINCE}
+    SELECT *, {month("at")} AS entered FROM ({contacted("at >= %(year_at)s")}) AS written
     """,
-    (Key("entered", "Entered in", "month"),),
+    (Key("entered", "Entered in", "month", every=months_until()),),
     (
         counted("accounts", "Entered"),
         counted("in_week", "In time", "in_week"),
         counted("late", "Later", "NOT in_week"),
         share("week_share", "Week one", "in_week", "due_week"),
-        counted("due_week", "Judged", "in_week IS NOT NULL"),
+        counted("due_week", "Judged for week one", "in_week IS NOT NULL"),
         counted("in_time", "By T-14", "in_time"),
         counted("not_in_time", "Not by T-14", "NOT in_time"),
-        counted("due_time", "Judged", "in_time IS NOT NULL"),
+        counted("due_time", "Judged for T-14", "in_time IS NOT NULL"),
         share("time_share", "T-14", "in_time", "due_time"),
     ),
     settles=2,

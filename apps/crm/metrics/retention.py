@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.crm.metrics.base import MONTHS, Derived, Key, Metric, Values, counted, ratio, share, summed
-from apps.crm.metrics.pipeline import CONTACTED
+from apps.crm.metrics.base import (
+    DECIDED_AFTER,
+    Derived,
+    Key,
+    Metric,
+    Values,
+    all_of,
+    counted,
+    months_until,
+    ratio,
+    share,
+    summed,
+)
+from apps.crm.metrics.pipeline import contacted
 from apps.crm.months import after
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 
-# A cohort is decided once the third month after it is over: at the beginning of the fourth.
-DECIDED_AFTER = 4
-
-_DECIDED = f"cohort_on <= date_trunc('month', %(today)s::date) - interval '{DECIDED_AFTER} months'"
 # A bill at 0 of an account that uses credit was paid out of credit.
 _KEPT = "(billed.kept OR billed.at_zero AND COALESCE(account.credit_use, 0) > 0)"
 
@@ -21,21 +29,22 @@ _COHORTS = f"""
     SELECT billed.account_id, cohort_on AS cohort,
            CASE WHEN billed.currency <> 'USD' THEN billed.currency
                 WHEN account.entered_at IS NULL THEN 'others' ELSE 'entered' END AS who,
-           {_KEPT} AS kept, {_DECIDED} AS decided, account.stage = '{Stage.CHURNED}' AS churned,
+           {_KEPT} AS kept, cohort_on <= %(decided_on)s AS decided, account.stage = '{Stage.CHURNED}' AS churned,
            cohort_billed, kept_billed, account.stage, account.entered_at, billed.currency
     FROM crm_billed billed JOIN crm_account account ON account.id = billed.account_id
-    WHERE cohort_on >= date_trunc('month', %(today)s::date) - interval '{MONTHS + DECIDED_AFTER} months'
+    WHERE cohort_on >= %(cohorts_on)s
 """
 
 WHO = Key(
     "who",
-    "Accounts",
+    "Who",
     labels={
         "entered": "Entered the pipeline",
         "others": "Never entered",
     },
+    # Those who stand beside are told where there are any.
+    every=all_of(["entered"]),
 )
-_COHORT = Key("cohort", "Cohort", "month")
 
 
 def is_decided(values: Values, numbers: Numbers) -> bool:
@@ -66,7 +75,7 @@ RETENTION = Metric(
     " pipeline stand beside, and so do those whose first bill is in another currency.",
     "bills, accounts",
     _COHORTS,
-    (_COHORT, WHO),
+    (Key("cohort", "Cohort", "month", every=months_until()), WHO),
     (
         counted("accounts", "Accounts"),
         counted("kept", "Kept", "kept"),
@@ -88,8 +97,8 @@ NDR = Metric(
     "Of the decided cohorts, the bills made in the third month over the bills made in the first, in the currency of"
     " the first bill; void bills and forecasts count for nothing. Dollars only; each other currency stands by itself.",
     "bills, accounts",
-    f"SELECT * FROM ({_COHORTS}) AS cohorts WHERE decided",
-    (_COHORT, WHO),
+    _COHORTS,
+    (Key("cohort", "Cohort", "month", every=months_until(DECIDED_AFTER)), WHO),
     (
         counted("accounts", "Accounts"),
         summed("first", "First month", "cohort_billed"),
@@ -99,6 +108,7 @@ NDR = Metric(
     settles=DECIDED_AFTER,
     plot=("share", "share", "first"),
     newest_first=True,
+    told=is_decided,
 )
 
 _CLOSINGS = {
@@ -126,7 +136,7 @@ PATHS = Metric(
     f"""
     SELECT cohorts.account_id, kept, path
     FROM ({_COHORTS}) AS cohorts
-    LEFT JOIN ({CONTACTED}) AS written
+    LEFT JOIN ({contacted()}) AS written
         ON written.account_id = cohorts.account_id AND written.at = cohorts.entered_at
     CROSS JOIN LATERAL (VALUES
         ('closed ' || CASE WHEN stage IN ({", ".join(f"'{stage}'" for stage in _CLOSINGS)})
@@ -136,7 +146,7 @@ PATHS = Metric(
     ) AS paths (path)
     WHERE decided AND currency = 'USD' AND entered_at IS NOT NULL AND path IS NOT NULL
     """,
-    (Key("path", "Path", labels=_PATHS),),
+    (Key("path", "Path", labels=_PATHS, every=all_of(_PATHS)),),
     (
         counted("accounts", "Accounts"),
         counted("kept", "Kept", "kept"),
@@ -155,4 +165,4 @@ PATHS = Metric(
 
 
 def _few(number: int, few: int) -> str:
-    return f"Only {number}: a chance more or less says little" if number < few else ""
+    return f"Only {number}: a chance more or less says little" if 0 < number < few else ""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from apps.crm.metrics.base import (
     DAYS,
-    MONTHS,
+    LOAD_DAYS,
     MOVES,
     Column,
     Key,
     Metric,
+    all_of,
     counted,
     day,
     month,
+    months_until,
     share,
 )
 from apps.crm.models.alert import ALERT_KINDS
+from apps.crm.models.user import RIGHTS
 from apps.crm.pipeline import OPEN, Stage
 
+_WORKING = ", ".join(f"'{role}'" for role in sorted(RIGHTS["move"]))
 _OPEN = ", ".join(f"'{stage}'" for stage in OPEN)
-_SINCE = f"date_trunc('month', %(today)s::date) - interval '{MONTHS - 1} months'"
-LOAD_DAYS = 28
 # Five of seven days.
 WORKING_DAYS = LOAD_DAYS * 5 // 7
 
@@ -40,11 +42,14 @@ LOAD = Metric(
     UNION ALL
     (WITH {MOVES} SELECT by_id, account_id, 'outreach' FROM moves
      WHERE from_stage = '{Stage.NEW}' AND to_stage = '{Stage.INITIATED}' AND by_id IS NOT NULL
-       AND at >= %(today)s::date - {LOAD_DAYS + 2} AND {day("at")} > %(today)s::date - {LOAD_DAYS})
+       AND at >= %(load_at)s)
     UNION ALL
     SELECT host.user_id, call.account_id, 'call' FROM crm_call call JOIN crm_callhost host ON host.call_id = call.id
-    WHERE status = 'held' AND {day("starts_at")} > %(today)s::date - {LOAD_DAYS}
-      AND {day("starts_at")} <= %(today)s::date
+    WHERE status = 'held' AND starts_at >= %(load_at)s AND starts_at < %(tomorrow_at)s
+    UNION ALL
+    SELECT person.id, NULL, 'person' FROM crm_user person WHERE is_active AND EXISTS (
+        SELECT FROM crm_user_groups JOIN auth_group ON auth_group.id = group_id
+        WHERE user_id = person.id AND auth_group.name IN ({_WORKING}))
     """,
     (Key("person", "Person", "person"),),
     (
@@ -94,10 +99,9 @@ HANDOFFS = Metric(
           AND cause NOT LIKE 'undo:%%' AND id NOT IN (SELECT id FROM undone)
         ORDER BY version LIMIT 1
     ) AS next ON TRUE
-    WHERE handed.to_stage = '{Stage.SALES_HANDOFF}' AND handed.at >= {_SINCE} - interval '2 days'
-      AND {month("handed.at")} >= {_SINCE}
+    WHERE handed.to_stage = '{Stage.SALES_HANDOFF}' AND handed.at >= %(year_at)s
     """,
-    (Key("handed", "Handed over in", "month"),),
+    (Key("handed", "Handed over in", "month", every=months_until()),),
     (
         counted("handoffs", "Handoffs"),
         *(counted(name, words, f"outcome = '{name}'") for name, words in _OUTCOMES.items()),
@@ -114,9 +118,9 @@ SURVEY = Metric(
     "surveys",
     f"""
     SELECT account_id, {month("asked_at")} AS asked, score FROM crm_survey
-    WHERE asked_at >= {_SINCE} - interval '2 days' AND {month("asked_at")} >= {_SINCE}
+    WHERE asked_at >= %(year_at)s
     """,
-    (Key("asked", "Sent in", "month"),),
+    (Key("asked", "Sent in", "month", every=months_until()),),
     (
         counted("sent", "Sent"),
         counted("answered", "Answered", "score IS NOT NULL"),
@@ -134,6 +138,8 @@ def _within(part: float) -> str:
     return f"percentile_disc({part}) WITHIN GROUP (ORDER BY days) FILTER (WHERE closed)"
 
 
+_KINDS = {name: kind.label for name, kind in ALERT_KINDS.items()}
+
 ALERTS = Metric(
     "alerts",
     "Alerts",
@@ -149,7 +155,7 @@ ALERTS = Metric(
     WHERE resolved_at IS NULL OR resolved_at >= %(today)s::date - {DAYS + 2}
        OR raised_at >= %(today)s::date - {DAYS + 2}
     """,
-    (Key("kind", "Kind", labels={name: kind.label for name, kind in ALERT_KINDS.items()}),),
+    (Key("kind", "Kind", labels=_KINDS, every=all_of(_KINDS)),),
     (
         counted("raised", "Raised", "raised"),
         counted("closed", "Closed", "closed"),

@@ -332,6 +332,12 @@ class Account(Attended, Reachable, Belonging, Movable):
                 name="account_at_risk",
                 condition=Q(payment_risk__in=("medium", "high")),
             ),
+            models.Index(
+                fields=["id"],
+                include=["payment_risk"],
+                name="account_assessed",
+                condition=~Q(payment_risk=""),
+            ),
             models.Index(fields=["scope_asks"], name="account_asking", condition=~Q(scope_asks=Asks.NOTHING)),
             models.Index(fields=["decided_under", "decided_until"], name="account_decided"),
             models.Index(fields=["held_by"], name="account_held", condition=~Q(held_by="")),

@@ -1,4 +1,33 @@
-from django.db import models
+from __future__ import annotations
+
+from itertools import batched
+from typing import Any, ClassVar
+
+from django.db import connection, models, transaction
+
+from apps.crm.enough import Enough, never
+from apps.crm.models.account import Account
+
+SLICE = 2_000
+
+
+class BilledQuerySet(models.QuerySet["Billed"]):
+    def mend(self, *, after: int = 0, enough: Enough = never) -> tuple[int, int]:
+        """Work out anew what is kept of the bills of the accounts after this one, and write what is another.
+
+        Returns how many rows were wrong, and the last account looked at; 0 where there was none left. The triggers keep
+        these rows right: what is found was changed behind their back, or by a first-bill sum chosen for days gone by.
+        """
+        wrong = 0
+        accounts = Account.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
+        for ids in batched(accounts.iterator(SLICE), SLICE):
+            if enough():
+                return wrong, after
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT crm_billed_keep(%s)", [[*ids]])
+                wrong += cursor.fetchone()[0]
+            after = ids[-1]
+        return wrong, 0
 
 
 class Billed(models.Model):
@@ -17,9 +46,8 @@ class Billed(models.Model):
     kept_billed = models.DecimalField(max_digits=14, decimal_places=2, default=0)
     kept = models.BooleanField(default=False, help_text="Whether a bill above 0 was made in the third month.")
     at_zero = models.BooleanField(default=False, help_text="Whether a bill at 0 was made in the third month.")
-    renewed_on = models.DateField(
-        null=True, help_text="The end of the first period to end since the day before the last entry."
-    )
+
+    objects: ClassVar[Any] = BilledQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "billed amounts"

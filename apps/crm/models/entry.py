@@ -8,12 +8,16 @@ from apps.crm.enough import Enough, never
 from apps.crm.metrics.base import MOVES
 from apps.crm.pipeline import AFTER_INTRO_CALL, Stage
 
-SLICE = 20_000
+# The accounts of a slice can be moved again once it is written.
+SLICE = 2_000
 
+# They are held, so that a bill that comes meanwhile finds the entry or is found by it; those that somebody else holds
+# are the next run's.
 _STALE = """
 SELECT account.id, account.version FROM crm_account account
 LEFT JOIN crm_walked walked ON walked.account_id = account.id
 WHERE account.version > COALESCE(walked.version, 0) LIMIT %s
+FOR NO KEY UPDATE OF account SKIP LOCKED
 """
 _ENGAGED = (Stage.ENGAGED_EMAIL, Stage.CALL_BOOKED, *AFTER_INTRO_CALL)
 _FOLD = f"""
@@ -22,7 +26,7 @@ WITH {MOVES}, walked AS (
            count(*) FILTER (WHERE to_stage = '{Stage.NEW}') OVER (PARTITION BY account_id ORDER BY version) AS number
     FROM moves WHERE account_id = ANY(%(ids)s)
 ), entries AS (
-    SELECT account_id, min(version) AS version, min(at) AS at, array_agg(to_stage::text ORDER BY version) AS stages,
+    SELECT account_id, min(version) AS version, array_agg(to_stage::text ORDER BY version) AS stages,
            array_agg(at ORDER BY version) AS times
     FROM walked WHERE number > 0 GROUP BY account_id, number
 ), gone AS (
@@ -30,7 +34,7 @@ WITH {MOVES}, walked AS (
         SELECT FROM entries WHERE entries.account_id = entry.account_id AND entries.version = entry.version)
 )
 INSERT INTO crm_entry AS kept (account_id, version, at, left_at, next_stage, written, engaged, called, stands)
-SELECT account_id, version, at, times[2], COALESCE(stages[2], ''), stages && %(written)s, stages && %(engaged)s,
+SELECT account_id, version, times[1], times[2], COALESCE(stages[2], ''), stages && %(written)s, stages && %(engaged)s,
        stages && %(called)s, stages[array_upper(stages, 1)]
 FROM entries
 ON CONFLICT (account_id, version) DO UPDATE
@@ -66,6 +70,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
                     "called": [str(one) for one in AFTER_INTRO_CALL],
                 }
                 cursor.execute(_FOLD, values)
+                cursor.execute("SELECT crm_entry_renews(%s)", [[*ids]])
                 cursor.execute(_WALKED, [[*ids], [*versions]])
             done += len(ids)
         return done
@@ -75,7 +80,7 @@ class Entry(models.Model):
     """One time an account entered at 1, and what came of it: read off the ledger by a job, for the reports.
 
     ``version`` is that of the move; ``left_at`` and ``next_stage`` are of the next one, the others of all moves until
-    it entered again. Undone moves count for nothing.
+    it entered again. Undone moves count for nothing. ``renewed_on`` is kept by a trigger on bills.
     """
 
     account = models.ForeignKey("crm.Account", models.DB_CASCADE, related_name="entries", db_index=False)
@@ -87,6 +92,9 @@ class Entry(models.Model):
     engaged = models.BooleanField(help_text="Whether it came to 3a or further.")
     called = models.BooleanField(help_text="Whether it came to 4a or further.")
     stands = models.CharField(max_length=32, help_text="Where it came to last.")
+    renewed_on = models.DateField(
+        null=True, help_text="The end of the first period to end since the day before, which is UTC's."
+    )
 
     objects: ClassVar[Any] = EntryQuerySet.as_manager()
 

@@ -1,0 +1,42 @@
+"""A figure in words: the same on the pages and in the mails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apps.crm.metrics.base import Kind, Metric, Row
+from apps.crm.scope import dollars
+
+
+def _may(value: int) -> str:
+    return f"{value:,} more" if value >= 0 else f"missed by {-value:,}"
+
+
+_WORDS: dict[Kind, Callable[[Any], str]] = {
+    "count": lambda value: f"{value:,}",
+    "money": dollars,
+    "share": lambda value: f"{value * 100:.1f}%".replace(".0%", "%"),
+    "days": lambda value: f"{value:,} d",
+    "may": _may,
+}
+
+
+def words(kind: Kind, value: Any, currency: str = "USD") -> str:
+    """A figure as it is shown; "–" for unknown."""
+    if value is None:
+        return "–"
+    said = _WORDS.get(kind, str)(value)
+    return said if kind != "money" or currency == "USD" else f"{currency} {said.lstrip('$')}"
+
+
+def told(metric: Metric, row: Row, name: str) -> str:
+    """A figure of a row as it is shown, in the row's currency."""
+    kind = next(column.kind for column in metric.columns if column.name == name)
+    return words(kind, row.values[name], currency_of(row))
+
+
+def currency_of(row: Row) -> str:
+    """What the dollars of a row are in: some tables tell other currencies beside."""
+    named = row.values.get("currency", row.values.get("who", ""))
+    return named if named.isupper() else "USD"
