@@ -66,10 +66,11 @@ def test_the_keys_walk_open_and_move_without_a_mouse(opened):
 def test_the_buttons_of_a_row_stand_at_its_edge_and_nothing_jumps(opened):
     before = row(opened, "Birch").bounding_box()
     row(opened, "Birch").hover()
-    expect(row(opened, "Birch").get_by_role("button", name="Assign")).to_be_visible()
+    expect(row(opened, "Birch").get_by_role("button", name="Task")).to_be_visible()
     assert row(opened, "Birch").bounding_box() == before
     row(opened, "Amber").hover()
-    expect(opened.get_by_role("button", name="Assign")).to_have_count(1)
+    expect(opened.get_by_role("button", name="More for this account")).to_have_count(1)
+    row(opened, "Amber").get_by_role("button", name="More for this account").click()
     row(opened, "Amber").get_by_role("button", name="Assign").click()
     opened.get_by_role("combobox", name="Owner").select_option(str(opened.person.pk))
     opened.locator("#form .primary").click()

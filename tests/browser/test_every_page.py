@@ -26,7 +26,20 @@ WITHIN = {
 }
 # What print has for ink: that of the light scheme, whatever the screen has.
 INK = "oklch(0.25 0.012 270)"
+WIDTHS = (360, 768, 1440, 1920)
+# How axe sees each page: one after another, by turns.
 LOOKS = [(360, "dark"), (1440, "light"), (768, "light"), (1920, "dark"), (360, "light"), (1440, "dark")]
+# Letters of another size than the five, and a page whose title is not to be seen.
+AMISS = """() => {
+  const all = [...document.querySelectorAll("body *:not(svg *)")].filter((one) => one.checkVisibility());
+  const says = (one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  const size = (one) => parseFloat(getComputedStyle(one).fontSize);
+  const odd = all.filter((one) => says(one) && ![12, 13, 14, 17, 24].includes(size(one)));
+  const titled = all.some((one) => one.matches("h1") && one.getBoundingClientRect().width > 8);
+  const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const said = [...odd.map((one) => one.outerHTML.slice(0, 120)), ...window.violations];
+  return [...said, ...(titled ? [] : ["no title"]), ...(wide ? ["too wide"] : [])];
+}"""
 
 
 def seeded():
@@ -61,20 +74,44 @@ def test_every_page_is_accessible_and_fits_whatever_the_width_and_the_light(page
     login(page, person)
     page.context.add_init_script(VIOLATIONS)
     wrong = {}
-    for path, (width, scheme) in zip(pages(person, here), cycle(LOOKS), strict=False):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)
+    for path, (look, scheme) in zip(pages(person, here), cycle(LOOKS), strict=False):
         page.goto(path)
+        for width in (*WIDTHS, look):
+            page.set_viewport_size({"width": width, "height": 900})
+            if amiss := page.evaluate(AMISS):
+                wrong[path, width] = amiss
+        page.emulate_media(color_scheme=scheme)
         try:
             axe(page)
         except AssertionError as fault:
-            wrong[path, width, scheme] = str(fault)
-        too_wide = page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-        if too_wide or page.evaluate("window.violations.length"):
-            wrong[path, width, "fits"] = (too_wide, page.evaluate("window.violations"))
+            wrong[path, look, scheme] = str(fault)
     assert wrong == {}
+
+
+def test_what_is_not_here_is_said_in_our_own_dress(page, login, axe):
+    login(page, "viewer")
+    for path, says in {
+        "/nowhere/": "This page is not here",
+        "/settings/team/new/": "This page is not among your rights",
+    }.items():
+        page.goto(path)
+        assert page.locator("h1").inner_text() == says
+        axe(page)
+    page.get_by_role("link", name="Open the daily list").click()
+    page.wait_for_url("/")
+
+
+def test_phone_reaches_what_a_row_and_a_list_can_do(page, login):
+    login(page, seeded())
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("checkbox", name="Payment risk").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#rows th").first.hover()
+    page.get_by_role("button", name="More for this account").click()
+    page.get_by_role("button", name="Snooze").click()
+    page.get_by_role("heading", name="Snooze").wait_for()
 
 
 def test_numbers_print_in_black_on_white_without_what_is_pressed(page, login):
