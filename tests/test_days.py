@@ -49,7 +49,10 @@ def test_a_task_is_due_from_the_readers_own_midnight_on_whatever_the_teams_day_i
             assert f"23 Nov · {tab}" in text_of(tasks), moment
             assert cell in text_of(listed), moment
             assert (f'id="count-tasks">{is_due or ""}<') in tasks.text
-            assert ('id="pile-tasks"' in listed.text, f'id="pile-tasks">{is_due}<' in listed.text) == (True, True)
+            assert ('id="pile-tasks"' in listed.text, f'id="pile-tasks">{is_due}<' in listed.text) == (
+                True,
+                True,
+            )
             found = client.get("/?task=today").text.count('<tr id="a')
             assert found == is_due, moment
             board = "Task overdue" in client.get("/board/").text

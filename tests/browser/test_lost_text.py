@@ -128,7 +128,10 @@ def test_why_an_account_churned_outlives_a_reload_on_the_board_and_is_found_in_t
     page.locator("#reason").get_by_role("button", name="Move").click()
     expect(page.locator(".toast").last).to_contain_text("moved to “6d. Churned”")
     assert StageTransition.objects.get(account=here, version=2).reason == WORDS
-    assert json.loads(page.evaluate("JSON.stringify({...localStorage})")).get(f"draft:move-churned:{here.pk}") is None
+    assert (
+        json.loads(page.evaluate("JSON.stringify({...localStorage})")).get(f"draft:move-churned:{here.pk}")
+        is None
+    )
 
 
 def test_the_reason_for_moving_many_outlives_escape_and_a_reload(opened):
