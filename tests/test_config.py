@@ -158,18 +158,3 @@ def test_the_bell_is_rung_once_and_never_waited_for():
     assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] == 1
     assert settings.CELERY_TASK_IGNORE_RESULT
     assert settings.CELERY_ACCEPT_CONTENT == ["json"]
-
-
-def test_no_script_is_served_under_two_names(tmp_path: Path, settings):
-    """A module that one page names by its content and another imports by its plain name would be run twice."""
-    settings.STATIC_ROOT = tmp_path
-    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": "config.static.NamedByContent"}}
-    call_command("collectstatic", interactive=False, verbosity=0)
-    scripts = [
-        path for path in (tmp_path / "js").glob("*.js") if re.search(r"\.[0-9a-f]{12}\.js$", path.name)
-    ]
-    imported = {
-        name for path in scripts for name in re.findall(r"""import[^"';]*["']\./([^"']+)""", path.read_text())
-    }
-    assert imported
-    assert imported <= {path.name for path in scripts}

@@ -1,4 +1,4 @@
-"""No day is off by one: a task is due by the day of whoever reads, a renewal comes by the team's day, at any midnight."""
+"""No day is off by one at any midnight: tasks by the reader's day, renewals by the team's."""
 
 import re
 from datetime import date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""The login ran out, or somebody signed in anew in another tab: the old page says so and works again."""
+"""The login ran out, or is another one: the old page says so, keeps the words and works on."""
 
 from datetime import timedelta
 
