@@ -45,6 +45,30 @@ def test_a_move_a_note_and_an_edit_are_told_once_and_then_nothing(viewer):
     assert answer["accounts"] == [{"id": here.pk, "stage": "initiated", "version": 2}]
 
 
+def test_what_is_done_about_a_task_or_an_alert_is_told(viewer):
+    """Also what leaves every count of its account as it was."""
+    here, me, dan = account(Stage.NEW), user(), user()
+    task = here.add_task("Call", TODAY, by=me, now=NOW)
+    here.add_task("Call first", TODAY, by=me, now=NOW)
+    alert = here.alerts.create(kind="missed-outreach", text="Late", raised_at=NOW)
+    since = mark_of_now()
+    for change in (
+        lambda: task.reword("Call again", remind_on=None, seen="Call"),
+        lambda: task.assign(dan, seen=task.assignee_id, by=me, now=NOW),
+        lambda: task.reschedule(TODAY + timedelta(days=2), seen=TODAY),
+        lambda: task.finish(by=me, now=NOW),
+        lambda: alert.acknowledge(by=me, now=NOW),
+        lambda: alert.snooze(TODAY + timedelta(days=2)),
+        lambda: alert.assign(dan, seen=None, by=me, now=NOW),
+        lambda: alert.resolve(by=me, now=NOW),
+    ):
+        assert change()
+        answer = told(viewer, since)
+        assert [row["id"] for row in answer["accounts"]] == [here.pk]
+        since = answer["since"]
+        assert told(viewer, since) == 204
+
+
 def test_what_no_page_shows_is_not_told(viewer):
     account(Stage.NEW)
     since = mark_of_now()

@@ -36,7 +36,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("Enter", "Open it, or change the cell"),
         Key("→, ←", "Along its row to what can be changed there"),
         Key("n", "Next one that is new to you"),
-        Key("m", "Move it", "move"),
+        Key("m", "Move it; then a number such as 3b, or the arrows", "move"),
         Key("w", "Write to them", "write"),
         Key("Ctrl Enter", "Send what is written", "write"),
         Key("o", "Write a note", "note"),
@@ -66,7 +66,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("Esc", "Put back the card in hand", "move"),
     ),
     "Account": (
-        Key("m", "Move it", "move"),
+        Key("m", "Move it; then a number such as 3b, or the arrows", "move"),
         Key("w", "Write to them", "write"),
         Key("o", "Write a note", "note"),
         Key("c", "Say that you are on it", "write"),

@@ -22,20 +22,25 @@ def signed_out() -> HttpResponse:
     return trigger_client_event(HttpResponse(status=401, headers={"HX-Reswap": "none"}), "signed-out", {})
 
 
+def send_again(request: HttpRequest, status: int) -> HttpResponse | None:
+    """All that was typed into a page of ours, to be sent again by one press; None where that cannot be."""
+    kept = [(name, text) for name, texts in request.POST.lists() for text in texts if name != TOKEN]
+    if request.headers.get("Sec-Fetch-Site") != "same-origin" or any("password" in name for name, _ in kept):
+        return None
+    return render(request, "web/again.html", {"kept": kept, "files": [*request.FILES]}, status=status)
+
+
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 for a form whose token is not of this login: mostly a page left open while signing in again elsewhere.
 
     Our script is told the token of today and whose login it is, and sends the form again where it is the same
-    person's; a form that is a page of its own comes back with all that was typed, to be sent by one press.
+    person's.
     """
     user = request.user
-    if "HX-Request" in request.headers and not user.is_authenticated:
-        return signed_out()
-    if not user.is_authenticated or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return csrf_failure(request, reason)
     if "HX-Request" not in request.headers:
-        typed = [(name, text) for name, texts in request.POST.lists() for text in texts if name != TOKEN]
-        return render(request, "web/again.html", {"typed": typed, "files": [*request.FILES]}, status=403)
+        return send_again(request, 403) or csrf_failure(request, reason)
+    if not user.is_authenticated:
+        return signed_out()
     headers = {"HX-Reswap": "none", "X-CSRFToken": get_token(request), "X-Signed-In": str(user.pk)}
     text = (
         f"{user} is signed in here now. Reload to go on as {user}; what was typed in a note or a task stays."
@@ -45,7 +50,7 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 class SignedInMiddleware(LoginRequiredMiddleware):
-    """Closed by default; a part asked for after the login ran out says so instead of showing the login in a table."""
+    """Closed by default; what is asked after the login ran out says so, and what was typed is kept."""
 
     def process_view(
         self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
@@ -53,6 +58,8 @@ class SignedInMiddleware(LoginRequiredMiddleware):
         answer = super().process_view(request, view_func, view_args, view_kwargs)
         if answer is not None and "HX-Request" in request.headers:
             return signed_out()
+        if answer is not None and request.method == "POST":
+            return send_again(request, 401) or answer
         return answer
 
 

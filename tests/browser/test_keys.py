@@ -106,6 +106,7 @@ def test_l_and_r_are_labels_and_risk_on_an_account_too(opened, over):
     expect(form.locator("h2")).to_have_text("Payment risk of Amber")
     expect(form.locator("select").first).to_be_focused()
     form.locator("select").first.select_option("high")
+    form.locator("textarea").fill("They asked for a refund.")
     press(opened, "Control+Enter")
     expect(form).not_to_be_visible()
     assert Account.objects.get(name="Amber").payment_risk == "high"
