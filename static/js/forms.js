@@ -3,6 +3,7 @@
 // data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
+import "./mentions.js";
 import { toGap } from "./writing.js";
 
 /** What is done to an account at once, by its name, for it needs no form; whoever does it enters it here. */
@@ -187,11 +188,6 @@ document.addEventListener("click", ({ target }) => {
   const fold = target.closest?.("dialog .moves summary")?.parentElement;
   // The click that opens it comes before it is open.
   if (fold && !fold.open) fold.addEventListener("toggle", () => fold.querySelector("textarea").focus(), { once: true });
-});
-
-// Whom a note may name is fetched once somebody is about to write one.
-document.addEventListener("focusin", ({ target }) => {
-  if (target.matches?.("[data-mentions]")) import("./mentions.js");
 });
 
 // A note as it will be shown stands in the place of its text until that is asked for again.
