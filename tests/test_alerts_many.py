@@ -114,6 +114,16 @@ def test_all_that_the_filter_shows_is_changed_and_nothing_else(browser):
     assert {*Alert.objects.open()} == {*alerts, *others}
 
 
+def test_all_but_some_is_changed_without_them(browser):
+    first, second, third = raised(3)
+    answer = post(browser, "resolve", [], all="1", but=f"{second.pk}", resolution="Called them")
+    assert toast(answer)["text"] == "2 alerts are resolved."
+    assert {*Alert.objects.open()} == {second}
+    wrong = post(browser, "resolve", [], all="1", but="x", resolution="Called them")
+    assert (wrong.status_code, {*Alert.objects.open()}) == (422, {second})
+    assert not Alert.objects.open().filter(pk__in=[first.pk, third.pk]).exists()
+
+
 def test_no_more_than_500_are_changed_at_once_and_the_rest_is_counted(browser):
     of = account(Stage.NEW)
     Alert.objects.bulk_create(

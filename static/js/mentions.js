@@ -12,7 +12,7 @@ let at = 0;
 
 const plain = (words) => words.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
-/** Fetch whom a note may name; the browser keeps it, so that later it is there without a line, too. */
+/** Fetch whom a note may name, once somebody is about to write one; the browser keeps it, so that later it is there without a line, too. */
 async function load() {
   const answer = await fetch("/colleagues/", { headers: { "HX-Request": "true" } }).catch(() => null);
   if (!answer?.ok || people) return;

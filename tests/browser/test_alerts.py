@@ -166,6 +166,24 @@ def test_all_that_are_shown_are_acknowledged_in_two_presses(opened):
     assert Alert.objects.filter(acknowledged_by=opened.person).count() == 3
 
 
+def test_all_but_those_taken_out_again_are_acknowledged_shown_or_not(opened):
+    for number in range(60):
+        of = account(Stage.NEW, name=f"More {number}")
+        Alert.objects.create(
+            account=of, kind="failed-payment", text="x", raised_at=timezone.now(), assignee=opened.person
+        )
+    opened.goto("/alerts/")
+    row(opened, "Birch").get_by_role("checkbox").check()
+    opened.get_by_role("button", name="Choose all").click()
+    expect(opened.locator("#picked b")).to_have_text("63 chosen")
+    row(opened, "Birch").get_by_role("checkbox").uncheck()
+    expect(opened.locator("#picked b")).to_have_text("63 but 1 chosen")
+    opened.locator("#picked").get_by_role("button", name="Acknowledge").click()
+    expect(opened.locator(".toast")).to_contain_text("62 alerts are")
+    expect(opened.locator("#picked")).to_be_hidden()
+    assert Alert.objects.filter(acknowledged_by=None).get().account.name == "Birch"
+
+
 def test_an_alert_is_resolved_on_its_accounts_page(opened, axe):
     opened.goto(f"/accounts/{alert_of('Amber').account_id}/")
     opened.get_by_role("button", name="Acknowledge").click()

@@ -11,17 +11,21 @@ from apps.web.forms.account import AssignForm
 
 
 class PickedForm(forms.Form):
-    """Which alerts to change, ``most`` at once: ``ids`` parted by commas, or all that the page's filter shows."""
+    """Which alerts to change, ``most`` at once: ``ids`` parted by commas, or all that the filter shows ``but`` some."""
 
     ids = forms.CharField(required=False)
     all = forms.BooleanField(required=False)
+    but = forms.CharField(required=False)
 
     def __init__(self, *args: object, most: int) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.most = most
 
     def clean_ids(self) -> list[int]:
-        return [_id(one) for one in self.cleaned_data["ids"].split(",") if one]
+        return _ids(self.cleaned_data["ids"])
+
+    def clean_but(self) -> list[int]:
+        return _ids(self.cleaned_data["but"])
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -41,7 +45,7 @@ class ChosenForm(forms.Form):
     but = forms.CharField(required=False)
 
     def clean_ids(self) -> list[int]:
-        return _ids(self.cleaned_data["ids"])
+        return list(dict.fromkeys(_ids(self.cleaned_data["ids"])))
 
     def clean_but(self) -> list[int]:
         return _ids(self.cleaned_data["but"])
@@ -95,7 +99,7 @@ class GiveBackForm(forms.Form):
 
 
 def _ids(text: str) -> list[int]:
-    return list(dict.fromkeys(_id(one) for one in text.split(",") if one))
+    return [_id(one) for one in text.split(",") if one]
 
 
 def _id(text: str) -> int:

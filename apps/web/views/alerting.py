@@ -237,7 +237,7 @@ def change_many(request: SignedIn, name: str) -> HttpResponse:
             return invalid(given)
     ids, more = picked.cleaned_data["ids"], 0
     if picked.cleaned_data["all"]:
-        ids, more = of_query(request, now, AT_ONCE)
+        ids, more = of_query(request, now, AT_ONCE, but=picked.cleaned_data["but"])
     was = dict(Alert.objects.filter(pk__in=ids).values_list("pk", "assignee"))
     done = how.make(Alert.objects.filter(pk__in=ids), form.cleaned_data, request.user, now)
     words = f"{_number(len(done))} {how.says(form.cleaned_data, today)}."

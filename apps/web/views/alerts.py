@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -115,11 +116,14 @@ def list_parts(request: SignedIn, *, now: datetime) -> str:
     return render_to_string("web/_alert_list.html", drawn, request)
 
 
-def of_query(request: SignedIn, now: datetime, most: int) -> tuple[list[int], int]:
-    """The ids of the alerts the query string asks for, so many in its order, and how many more there are."""
+def of_query(
+    request: SignedIn, now: datetime, most: int, *, but: Collection[int] = ()
+) -> tuple[list[int], int]:
+    """The ids of the alerts the query string asks for ``but`` some, so many in order, and how many more there are."""
     asked = _asked(request, Policy.at(now))
-    ids = [row["pk"] for row in page(asked.qs.values("pk"), asked.order, size=most).rows]
-    more = counts({"all": asked.qs})["all"] - len(ids) if len(ids) == most else 0
+    meant = asked.qs.exclude(pk__in=but)
+    ids = [row["pk"] for row in page(meant.values("pk"), asked.order, size=most).rows]
+    more = counts({"all": meant})["all"] - len(ids) if len(ids) == most else 0
     return ids, more
 
 
