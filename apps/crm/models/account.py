@@ -303,7 +303,8 @@ class Account(Attended, Reachable, Belonging, Movable):
                 F("renewal_on").asc(nulls_last=True),
                 F("id"),
                 name="account_stage_renewal",
-                include=["forecast"],
+                # Whose next bill may be large is read from this index alone.
+                include=["forecast", "bills_held", "renewal_anchor_on"],
             ),
             # The daily list shows open accounts, among many closed ones; its counts are read from this index alone.
             models.Index(
