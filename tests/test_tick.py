@@ -12,7 +12,7 @@ from apps.crm.models import Account, Alert, Policy, Signal, StageTransition
 from apps.crm.pipeline import Stage
 from apps.playbooks import due as asking
 from apps.playbooks import engine
-from apps.playbooks.due import due, question, with_work
+from apps.playbooks.due import due, of_accounts, question, with_work
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.registry import PLAYBOOKS
@@ -38,9 +38,8 @@ def asked_one_by_one(numbers, of=None):
     """Of whom each playbook's own queries find somebody."""
 
     def has_work(playbook):
-        rows = due(playbook, numbers)
-        rows = rows if of is None else rows.filter(pk__in=of)
-        return rows.exists() or any(tend.which(numbers).exists() for tend in playbook.tends)
+        rows = (due(playbook, numbers), *(tend.which(numbers) for tend in playbook.tends))
+        return any(of_accounts(one, of).exists() for one in rows)
 
     return {name for name, playbook in PLAYBOOKS.items() if has_work(playbook)}
 

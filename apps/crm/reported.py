@@ -34,13 +34,13 @@ _RENAMED = {"bills_paid": "bills_reported", "owner": "owner_id"}
 _NO_SALES_CONTACT = {"kind": "", "name": "", "email": ""}
 
 TABLE = f"""
-DROP TABLE IF EXISTS pg_temp.reported;
-CREATE TEMPORARY TABLE reported (
+CREATE TEMPORARY TABLE IF NOT EXISTS reported (
     row integer, external_id text, given bigint, {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())},
     contacts jsonb, labels text[], more_labels text[],
     stage text, stage_since timestamptz, stage_written text, quarantine text,
     account_id bigint, created boolean NOT NULL DEFAULT false, changed boolean NOT NULL DEFAULT false
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS;
+DELETE FROM reported
 """
 _LABELLED = ("labels", "more_labels")
 _PLACED = ("stage", "stage_since", "stage_written", "quarantine")

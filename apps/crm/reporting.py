@@ -161,6 +161,15 @@ _THEIR_STAGE = """
           IS DISTINCT FROM (excluded.stage, excluded.written, excluded.since)
 """
 
+# What hangs on an account, by the names of a row that speak of it.
+_ALSO: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
+    (frozenset({"contacts"}), _CONTACTS),
+    (frozenset({"labels", "more_labels"}), _LABELS),
+    (frozenset({"stage_written"}), (_THEIR_STAGE,)),
+)
+# So many rows the database need not look at before it chooses its way.
+FEW = 100
+
 # Of all that a list would show, its first rows and how long it is.
 _LISTED = "SELECT listed.*, count(*) OVER () FROM ({}) listed ORDER BY 1 LIMIT %(most)s"
 _DIFFERING = """
@@ -217,12 +226,17 @@ class Report:
     def __init__(self, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(TABLE)
+            named: set[str] = set()
             with cursor.copy(COPY) as copy:
                 for number, row in rows:
+                    named.update(row)
                     copy.write_row(copied(number, row))
-            cursor.execute("ANALYZE reported")
+            if cursor.rowcount > FEW:
+                cursor.execute("ANALYZE reported")
             cursor.execute(_FIND)
-            cursor.execute(_WITHOUT_ERASED)
+            if "contacts" in named:
+                cursor.execute(_WITHOUT_ERASED)
+        self._named = frozenset(named)
         self._sound = False
 
     def problems(self) -> list[Problem]:
@@ -287,12 +301,16 @@ class Report:
             cursor.execute(_LOCK)
             cursor.execute(_MARK_CHANGED)
             updated = cursor.rowcount
-            for statement in (_UPDATE, *_CONTACTS, *_LABELS, _THEIR_STAGE):
-                cursor.execute(statement, values)
+            cursor.execute(_UPDATE, values)
+            for names, statements in _ALSO:
+                for statement in statements if names & self._named else ():
+                    cursor.execute(statement, values)
         return self._counted(created, updated)
 
     def _place(self, *, by: User | None, now: datetime) -> None:
         """Put the accounts just created where the report says they stand."""
+        if "stage" not in self._named:
+            return
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT account_id, stage, stage_since FROM reported WHERE created AND stage <> ''"

@@ -19,8 +19,8 @@ from apps.intake.models import Event
 from apps.playbooks.engine import run
 from apps.playbooks.registry import PLAYBOOKS
 
-# Asking sixteen playbooks about a hundred accounts costs little more than about one.
-BATCH = 250
+# Asking sixteen playbooks about hundreds of accounts costs little more than about one.
+BATCH = 500
 
 log = structlog.get_logger(__name__)
 
@@ -93,12 +93,11 @@ def _apply(event: Event, now: datetime) -> set[int]:
         for pk in [event.account_id] if event.account_id else fact.accounts(context):
             account = Account.objects.locked(pk)
             said.setdefault(account, []).append(fact.apply(account, context))
-            if answered := list(fact.answers(account)):
-                _hold(*answered)
-                Event.objects.waiting_for(*answered).again(now=now)
+            if answered := [*fact.answers(account)]:
+                Event.objects.wake(*answered, now=now)
     if not said:
         raise Ignored("It is about nobody who is known here.")
-    if not event.settle(Event.State.DONE, _sentence(said), now=now, account=next(iter(said)), subject=""):
+    if not event.finish(_sentence(said), next(iter(said)).pk, now=now):
         raise _Taken
     return {account.pk for account in said}
 
@@ -112,7 +111,7 @@ def _sentence(said: dict[Account, list[str]]) -> str:
 def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
     """Let it wait for a person, unless its account became known at this very moment."""
     with suppress(_Taken), transaction.atomic():
-        _hold(nobody.subject)
+        Event.objects.hold(nobody.subject)
         context = Context("", "", now)
         try:
             for fact in facts_of(event):
@@ -122,10 +121,3 @@ def _wait(event: Event, nobody: NotFound, now: datetime) -> None:
         else:
             # Found after all: due again at once, this try not counted.
             Event.objects.filter(pk=event.pk, tries=event.tries).update(tries=event.tries - 1, due_at=now)
-
-
-def _hold(*subjects: str) -> None:
-    """Until the end of the transaction nobody else gives up looking for these, or finds them."""
-    with connection.cursor() as cursor:
-        for subject in sorted(subjects):
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"event:{subject}"])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import OperationalError, connection, models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Length
 
 from apps.crm.models import User
@@ -46,6 +46,29 @@ _KEEP = """
     )
     ON CONFLICT DO NOTHING
 """
+
+
+# The way of every event, written out: Django takes longer to write them than the database to carry them out.
+_CLAIM = """
+    UPDATE intake_event SET tries = tries + 1, due_at = %s WHERE id = %s AND tries = %s AND due_at <= %s
+"""
+_DONE = """
+    UPDATE intake_event
+    SET state = 'done', sentence = %s, done_at = %s, due_at = NULL, account_id = %s, subject = ''
+    WHERE id = %s AND tries = %s AND due_at IS NOT NULL
+"""
+# In two statements, so that the second sees what was committed while the first waited.
+_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended('event:' || subject, 0)) FROM unnest(%s::text[]) AS subject"
+_WAKE = """
+    UPDATE intake_event SET state = 'waiting', sentence = '', tries = 0, due_at = %s, done_at = NULL
+    WHERE state IN ('unmatched', 'ambiguous') AND subject = ANY(%s) AND body <> ''
+"""
+
+
+def _execute(statement: str, *values: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -103,6 +126,14 @@ class EventQuerySet(models.QuerySet["Event"]):
     def waiting_for(self, *subjects: str) -> EventQuerySet:
         """Those that nobody could be found for, by what they were looked for by."""
         return self.filter(state__in=Event.OF_NOBODY, subject__in=subjects)
+
+    def hold(self, *subjects: str) -> None:
+        """Until the end of the transaction nobody else gives up looking for these, or finds them."""
+        _execute(_HOLD, sorted(subjects))
+
+    def wake(self, *subjects: str, now: datetime) -> None:
+        """Have those applied anew that looked for these in vain; held until the end of the transaction."""
+        _execute(f"{_HOLD}; {_WAKE}", sorted(subjects), now, [*subjects])
 
     def again(self, *, now: datetime, **also: Any) -> int:
         """Have them applied anew, with all their tries ahead; returns how many. Without a body nothing can be."""
@@ -204,10 +235,13 @@ class Event(models.Model):
 
     def claim(self, *, now: datetime) -> bool:
         """Take this try, counted for good whatever becomes of it; False when another took it."""
-        mine = Event.objects.filter(pk=self.pk, tries=self.tries, due_at__lte=now)
-        taken = mine.update(tries=F("tries") + 1, due_at=now + backoff(self.tries + 1))
+        taken = _execute(_CLAIM, now + backoff(self.tries + 1), self.pk, self.tries, now)
         self.tries += taken
         return bool(taken)
+
+    def finish(self, sentence: str, account: int, *, now: datetime) -> bool:
+        """Say what the try that was claimed has done, to this account; False when somebody settled it meanwhile."""
+        return bool(_execute(_DONE, sentence, now, account, self.pk, self.tries))
 
     def settle(self, state: str, sentence: str, *, now: datetime, **also: Any) -> bool:
         """Say what became of the try that was claimed; False when somebody settled it meanwhile."""

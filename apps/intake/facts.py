@@ -69,7 +69,8 @@ def engaged(account: Account, via: Engagement, context: Context, moves: Mapping[
     said = ""
     if to := moves.get(stage):
         said = moved(account, to, context)
-    account.engage(via, now=context.now)
+    if account.engaged_at is None:
+        account.engage(via, now=context.now)
     if stage == Stage.ONBOARDED_NO_ENGAGEMENT and closed and context.now - closed <= LATE_REPLY:
         said = moved(account, Stage.ONBOARDED_ENGAGED, context)
     return said

@@ -18,6 +18,7 @@ from django.db.models import (
     OuterRef,
     Q,
     Subquery,
+    TextField,
     Value,
     When,
 )
@@ -29,6 +30,7 @@ from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
+from apps.playbooks.models import Act
 from apps.playbooks.then import Row, Tend, cause_gone, change, how_far
 
 
@@ -116,6 +118,15 @@ def _of_account(*statuses: str) -> Any:
     return bills.annotate(day=Coalesce("due_on", "period_end"))
 
 
+def _untold(rows: Any, account: str) -> Any:
+    """The accounts of these rows without those told of this period already: of most that, and a renewal, is known."""
+    anchor = "renewal_anchor_on" if account == "pk" else f"{account}__renewal_anchor_on"
+    day = Func(OuterRef(anchor), Value("YYYY-MM-DD"), function="to_char", output_field=TextField())
+    told = Act.objects.filter(playbook="large-invoice", account=OuterRef(account))
+    told = told.filter(occasion=Concat(Value("period:"), day, output_field=TextField()))
+    return rows.filter(~Exists(told)).values(account)
+
+
 def invoice_is_large(numbers: Numbers) -> Any:
     """Accounts we serve whose next bill is large and due soon; the forecast stands in while there is no bill."""
     ahead = _of_account(Bill.Status.UPCOMING, Bill.Status.DRAFT).order_by("day", "pk")
@@ -129,17 +140,18 @@ def invoice_is_large(numbers: Numbers) -> Any:
     billed = Bill.objects.filter(status__in=(Bill.Status.UPCOMING, Bill.Status.DRAFT), amount__gte=least)
     billed = billed.alias(day=Coalesce("due_on", "period_end"))
     billed = billed.filter(Q(day__range=soon) | Q(day__isnull=True)).order_by()
-    forecast = Account.objects.served().filter(renewal_on__range=soon, forecast__gte=least).order_by()
     # Less is large beside the last paid bill only; most have none.
+    billed = billed.filter(Q(amount__gte=numbers.large_invoice_from) | Q(account__bills_held__gt=0))
+    forecast = Account.objects.served().filter(renewal_on__range=soon, forecast__gte=least).order_by()
     forecast = forecast.filter(Q(forecast__gte=numbers.large_invoice_from) | Q(bills_held__gt=0))
     times = Coalesce(F("last_paid") * numbers.large_invoice_times, numbers.large_invoice_from)
     return (
         Account.objects.served()
-        .filter(pk__in=billed.values("account").union(forecast.values("pk")))
+        .filter(pk__in=_untold(billed, "account").union(_untold(forecast, "pk")))
         .annotate(
             amount=Coalesce(Subquery(ahead.values("amount")[:1]), expected),
             due=Coalesce(Subquery(ahead.values("day")[:1]), "renewal_on", output_field=DateField()),
-            last_paid=Subquery(paid[:1]),
+            last_paid=Case(When(bills_held__gt=0, then=Subquery(paid[:1]))),
             last_three=ArraySubquery(paid[:3]),
         )
         # One comparison of each: every other would look the bill up again.

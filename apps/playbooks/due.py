@@ -15,7 +15,7 @@ from django.db.models.expressions import RawSQL
 from psycopg import RawCursor
 from psycopg.sql import Literal
 
-from apps.crm.models import StageTransition
+from apps.crm.models import Account, StageTransition
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act
 from apps.playbooks.occasions import RENEWAL
@@ -46,27 +46,42 @@ def due(playbook: Playbook, numbers: Numbers, *, held: bool = False) -> Any:
     return rows.filter(~Exists(settled))
 
 
+def of_accounts(rows: Any, of: Collection[int] | None) -> Any:
+    """Those of these rows, accounts or what hangs on them, that are about these accounts; None is about all."""
+    name = "pk" if rows.model is Account else "account"
+    return rows if of is None else rows.filter(**{f"{name}__in": of})
+
+
 def with_work(
-    playbooks: Sequence[Playbook], numbers: Numbers, *, of: Collection[int] | None = None
+    playbooks: Sequence[Playbook],
+    numbers: Numbers,
+    *,
+    of: Collection[int] | None = None,
+    after: int = -1,
 ) -> set[str]:
     """The names of the playbooks that would act on somebody now, or that have something to tend.
 
-    ``of`` narrows whom they act on to these accounts. Where that cannot be asked of all at once, it is all of them:
-    what is wrong with one is found out by its own run.
+    ``of`` narrows both to these accounts; only those that come ``after`` a place are looked at. Where that cannot be
+    asked of all at once, it is all of them: what is wrong with one is found out by its own run.
     """
+    wanted = [place > after for place in range(len(playbooks))]
     try:
-        asked = ", ".join(_asked(playbook, numbers, of is not None) for playbook in playbooks)
+        # All stand in one statement, whichever are wanted: it is thought out once.
+        asked = ", ".join(
+            f"CASE WHEN $2[{place}] THEN {_asked(playbook, numbers, of is not None)} END"
+            for place, playbook in enumerate(playbooks, 1)
+        )
         with transaction.atomic(), RawCursor(connection.connection) as cursor:
             # Django has it that no statement is prepared, however it is asked for. One takes the database a megabyte.
             connection.connection.prepare_threshold, connection.connection.prepared_max = 0, MOST_PREPARED
             # Nothing that is given changes the best way to the answer: it is thought out once a connection and day.
             cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan", prepare=False)
-            given = [numbers.now] if of is None else [numbers.now, list(of)]
+            given = [numbers.now, wanted] if of is None else [numbers.now, wanted, list(of)]
             cursor.execute(f"SELECT ARRAY[{asked}]::boolean[]", given, prepare=True)
             [[answers]] = cursor.fetchall()
     except Exception as error:
         log.warning("playbooks_not_asked_at_once", exc_info=error)
-        return {playbook.name for playbook in playbooks}
+        answers = wanted
     return {playbook.name for playbook, answer in zip(playbooks, answers, strict=True) if answer}
 
 
@@ -90,17 +105,22 @@ class Moment(datetime):
 
 
 def question(playbook: Playbook, numbers: Numbers, *, narrowed: bool = False) -> str:
-    """A condition that says whether a playbook has work, with the moment as ``$1`` and accounts as ``$2``.
+    """A condition that says whether a playbook has work, with the moment as ``$1`` and accounts as ``$3``.
 
     It depends on ``numbers`` by what stands for the whole day alone, and is the same at each of its moments.
     """
     numbers = copy(numbers)
     numbers.now = moment = Moment.combine(numbers.now.date(), numbers.now.timetz())
-    accounts = due(playbook, numbers)
+    rows = [due(playbook, numbers), *(tend.which(numbers) for tend in playbook.tends)]
     if narrowed:
-        accounts = accounts.filter(RawSQL("crm_account.id = ANY($2)", [], BooleanField()))
-    rows = [accounts, *(tend.which(numbers) for tend in playbook.tends)]
+        rows = [one.filter(RawSQL(_of_those_given(one), [], BooleanField())) for one in rows]
     return f"({' OR '.join(_any(rows, moment))})"
+
+
+def _of_those_given(rows: Any) -> str:
+    meta = rows.model._meta
+    column = meta.pk.column if rows.model is Account else meta.get_field("account").column
+    return f"{meta.db_table}.{column} = ANY($3)"
 
 
 def _any(rows: Iterable[Any], moment: Moment) -> list[str]:

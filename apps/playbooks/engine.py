@@ -20,7 +20,7 @@ from django.db.models import Case, Exists, OuterRef, When
 from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Policy, User
 from apps.crm.policy import Numbers
-from apps.playbooks.due import due, with_work
+from apps.playbooks.due import due, of_accounts, with_work
 from apps.playbooks.models import Act, Run, Switch
 from apps.playbooks.occasions import RENEWAL
 from apps.playbooks.registry import PLAYBOOKS, Playbook
@@ -124,7 +124,7 @@ def run(
     """Run playbooks by name, in that order, and return what each came to. A paused one is passed over.
 
     ``on`` sets the team's today, ``held`` takes in accounts that an import holds, ``of`` narrows to
-    these accounts, ``dry_run`` writes nothing.
+    these accounts, what is tended included, ``dry_run`` writes nothing.
     ``tell`` hears of each account once it is done, or would be; ``enough`` is asked before each slice whether to
     leave the rest to the next run. Raises ``NotRun`` for an unknown name, and for acting on a day ahead of now.
     """
@@ -154,14 +154,14 @@ def run(
 def go_where_there_is_work(
     sweeps: Sequence[Sweep], numbers: Numbers, of: Collection[int] | None = None, **about: Any
 ) -> None:
-    """Run those that have work, in order; what one has done may be work for the next, so they are asked again."""
+    """Run those that have work, in order; what one has done may be work for the next, so these are asked again."""
     playbooks = [sweep.playbook for sweep in sweeps]
     busy = with_work(playbooks, numbers, of=of)
-    for sweep in sweeps:
+    for place, sweep in enumerate(sweeps):
         if sweep.playbook.name in busy:
             sweep.go(**about)
-            if len(busy) < len(sweeps):
-                busy = with_work(playbooks, numbers, of=of)
+            if not busy.issuperset(playbook.name for playbook in playbooks[place + 1 :]):
+                busy = with_work(playbooks, numbers, of=of, after=place)
 
 
 @dataclass(eq=False)
@@ -180,8 +180,7 @@ class Sweep:
         self.result = Result(self.playbook.name)
 
     def due(self) -> Any:
-        rows = due(self.playbook, self.numbers, held=self.held)
-        return rows if self.of is None else rows.filter(pk__in=self.of)
+        return of_accounts(due(self.playbook, self.numbers, held=self.held), self.of)
 
     def preview(self) -> None:
         """Tell whom it would act on, and write nothing."""
@@ -193,7 +192,7 @@ class Sweep:
         run = Run(playbook=self.playbook.name, started_at=self.numbers.now, **about)
         try:
             for tend in self.playbook.tends:
-                tend.mend(tend.which(self.numbers), self.numbers, self.enough)
+                tend.mend(of_accounts(tend.which(self.numbers), self.of), self.numbers, self.enough)
             for ids in batched(self.due().values_list("pk", flat=True).iterator(SLICE), SLICE):
                 if run._state.adding:
                     run.save()

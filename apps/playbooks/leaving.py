@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import (
     Case,
     DateField,
+    Exists,
     F,
     OuterRef,
     Q,
@@ -26,6 +27,7 @@ from apps.crm.models import Account, Alert, Bill, Signal
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
+from apps.playbooks.models import Act
 from apps.playbooks.then import Row, cause_gone
 
 _KIND = "churn-signal"
@@ -37,6 +39,13 @@ def _billed_from(account: str) -> Subquery:
     bills = Bill.objects.filter(account=OuterRef(account), status__in=_MADE, amount__gt=0)
     bills = bills.filter(period_start__isnull=False)
     return Subquery(bills.order_by("-period_start").values("period_start")[:1])
+
+
+def _untold(signals: Any) -> Any:
+    """Those not told yet: the last one was, or it is looked at here, or a month at 0 speaks for the account."""
+    name = Concat(Value("signal:"), Cast(OuterRef("pk"), TextField()), output_field=TextField())
+    told = Act.objects.filter(playbook=_KIND, account=OuterRef("account"), occasion=name)
+    return signals.filter(~Exists(told))
 
 
 # No subquery stands in another here: the engine asks for the occasion from inside a third, and Django then gives two
@@ -63,7 +72,7 @@ def signalled(numbers: Numbers) -> Any:
     return (
         Account.objects.filter(stage__in=ALERT_KINDS[_KIND].stages or ())
         # One list: with two to look in, the database goes through every account instead.
-        .filter(pk__in=canceled.values("account").union(nothing.values("account")))
+        .filter(pk__in=_untold(canceled).values("account").union(nothing.values("account")))
         .annotate(
             said_at=Subquery(said.values("at")[:1]),
             said_because=Subquery(said.values("reason")[:1]),

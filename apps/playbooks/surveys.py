@@ -45,8 +45,11 @@ def to_ask(numbers: Numbers) -> Any:
     )
     asked = Survey.objects.filter(account=OuterRef("pk"))
     contacts = Contact.objects.filter(account=OuterRef("pk")).mailable().ranked()
+    # They came to their stage with the closing or after it: whom we asked since then need not be looked at closely.
+    recent = Account.objects.filter(stage__in=ONBOARDED, stage_since__gte=since).order_by()
+    recent = recent.exclude(Exists(asked.filter(asked_at__gte=OuterRef("stage_since"))))
     return (
-        Account.objects.filter(stage__in=ONBOARDED, stage_since__gte=since)
+        Account.objects.filter(stage__in=ONBOARDED, pk__in=recent.values("pk"))
         .annotate(
             closing_pk=Subquery(_CLOSINGS.values("pk")[:1]),
             closed_at=Subquery(_CLOSINGS.values("at")[:1]),

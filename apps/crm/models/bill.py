@@ -81,6 +81,9 @@ WHERE coming.account_id = ANY(%s) AND coming.status = 'upcoming' AND coming.peri
 """
 
 
+_LOCK = "SELECT FROM crm_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
 class BillQuerySet(models.QuerySet["Bill"]):
     def report(self, told: Sequence[ReportedBill]) -> dict[str, int]:
         """Keep what another system tells about bills; an older report never overwrites a newer one.
@@ -88,18 +91,20 @@ class BillQuerySet(models.QuerySet["Bill"]):
         Returns how many were created, updated and unchanged. A bill stands once in ``told``.
         """
         rows = [asdict(bill) for bill in told]
-        accounts = Account.objects.filter(pk__in={bill.account_id for bill in told})
-        with transaction.atomic(), connection.cursor() as cursor:
-            list(accounts.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+        ids = [*{bill.account_id for bill in told}]
+        # Nobody goes on after an error in here, so a savepoint would save nothing.
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+            cursor.execute(_LOCK, [ids])
             cursor.execute(
                 _REPORT, [*([row[name] for row in rows] for name in _COLUMNS), _PROGRESS, _PROGRESS]
             )
             new = [created for (created,) in cursor.fetchall()]
-            cursor.execute(
-                _HEARD, [[row[name] for row in rows] for name in ("external_id", "account_id", "reported_at")]
-            )
-            cursor.execute(_BECAME, [[bill.account_id for bill in told if bill.period_key]])
-            accounts.recount()
+            if len(new) < len(told):
+                names = ("external_id", "account_id", "reported_at")
+                cursor.execute(_HEARD, [[row[name] for row in rows] for name in names])
+            if of_periods := [bill.account_id for bill in told if bill.period_key]:
+                cursor.execute(_BECAME, [of_periods])
+            Account.objects.recount_these(ids)
         created = sum(new)
         return {"created": created, "updated": len(new) - created, "unchanged": len(told) - len(new)}
 

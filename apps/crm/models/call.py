@@ -57,6 +57,8 @@ class CallQuerySet(models.QuerySet["Call"]):
         }
         call: Call
         call, new = self.get_or_create(external_id=told.external_id, defaults={"account": account, **facts})
+        if call.account_id == account.pk:
+            call.account = account
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
             return call, call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)

@@ -83,7 +83,8 @@ class Movable(Pipeline):
 
     def lock(self) -> None:
         """Take the account's row for the rest of the transaction, before anything that hangs on it."""
-        type(self)._base_manager.select_for_update(no_key=True).filter(pk=self.pk).values_list("pk").first()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM crm_account WHERE id = %s FOR NO KEY UPDATE", [self.pk])
 
     def move(
         self,
@@ -179,10 +180,11 @@ class Movable(Pipeline):
 
     def recount(self) -> None:
         """Bring the counts kept on the account up to date."""
-        type(self).objects.filter(pk=self.pk).recount()  # type: ignore[attr-defined]
+        type(self).objects.recount_these([self.pk])  # type: ignore[attr-defined]
 
     def _locked(self) -> Self:
-        return type(self)._base_manager.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
+        here: Self = type(self).objects.locked(self.pk)  # type: ignore[attr-defined]
+        return here
 
     def _become(self, other: Self) -> None:
         """Take over what the locked copy has become."""

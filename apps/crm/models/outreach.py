@@ -124,8 +124,11 @@ class Reachable(models.Model):
         """
         news = Q(**{f"{what}__isnull": True}) | Q(**{f"{what}__lt": at})
         wakes = {"snoozed_until": None} if what == "last_reply_at" else {}
-        type(self)._base_manager.filter(news, pk=self.pk).update(**{what: at}, **wakes)
-        self.refresh_from_db(fields=[what, *wakes])
+        said: dict[str, Any] = {what: at, **wakes}
+        if type(self)._base_manager.filter(news, pk=self.pk).update(**said):
+            self.__dict__.update(said)
+        else:
+            self.refresh_from_db(fields=[*said])
 
     def unwrite(self: Any, outreach: Outreach, *, by: User, now: datetime) -> str:
         """Note that a mail was taken back before it left: it was no outreach, and the move it made is undone.
