@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from django.contrib.messages import get_messages
+from django.db.models import BigIntegerField, DateField, DateTimeField, QuerySet
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +15,8 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
-from apps.crm.keyset import counts
+from apps.crm.kept import Given, Kept
+from apps.crm.keyset import counting
 from apps.crm.models import Alert, AuditPoint, Credit, Note, Notice, Policy, Task, User
 from apps.crm.models.alert import alert_kind
 from apps.crm.models.touched import mark_of_now
@@ -75,20 +77,26 @@ class Bar(NamedTuple):
     backlog: str
 
 
+def _wanted() -> dict[str, QuerySet[Any]]:
+    now, me = Given("now", DateTimeField()), Given("me", BigIntegerField())
+    return {
+        "tasks": Task.objects.due_by(Given("today", DateField())).filter(assignee=me),
+        "alerts": Alert.objects.shown(Policy.today_at(now)),
+        "events": Event.objects.in_the_way(),
+        "late": Event.objects.late(now),
+        "many": Event.objects.too_many(now),
+        "notices": Notice.objects.standing().unseen().filter(user=me),
+    }
+
+
+_WANTED = Kept(_wanted, into=partial(counting, up_to=MOST_COUNTED))
+_DEAD = Kept(lambda: Gate.objects.dead())
+
+
 def bar_of(user: User) -> Bar:
     """What wants this person now, the bell's included, counted no further than the bar can say; one small query."""
     now = timezone.now()
-    found = counts(
-        {
-            "tasks": Task.objects.due_by(user.today(now)).filter(assignee=user.pk),
-            "alerts": Alert.objects.shown(Policy.today_at(now)),
-            "events": Event.objects.in_the_way(),
-            "late": Event.objects.late(now),
-            "many": Event.objects.too_many(now),
-            "notices": Notice.objects.standing().unseen().filter(user=user.pk),
-        },
-        up_to=MOST_COUNTED,
-    )
+    [found] = _WANTED.dicts(now=now, today=user.today(now), me=user.pk)
     late, many = found.pop("late"), found.pop("many")
     return Bar(
         {
@@ -143,7 +151,7 @@ def environment(**options: Any) -> Environment:
         sections=lambda: SECTIONS,
         time_zones=time_zones,
         bar_of=bar_of,
-        dead_gates=Gate.objects.dead,
+        dead_gates=lambda: _DEAD.objects(Gate),
         get_messages=get_messages,
         day=display.day,
         spoken=display.spoken,

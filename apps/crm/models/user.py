@@ -14,6 +14,8 @@ from django.core.validators import MaxValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 
+from apps.crm.kept import Given, Kept
+
 VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN = ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
 
 LAST_ADMIN = "Nobody else is an admin: make somebody one first."
@@ -87,9 +89,12 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def names(self) -> dict[int, str]:
         """Id to the name shown, in the order of the names."""
+        return _names(self.named())
+
+    def named(self) -> models.QuerySet[Any, tuple[Any, ...]]:
+        """Id, first and last name, and login, in the order of the names."""
         rows = self.order_by("first_name", "last_name", "username")
-        named = rows.values_list("pk", "first_name", "last_name", "username")
-        return {pk: f"{first} {last}".strip() or username for pk, first, last, username in named}
+        return rows.values_list("pk", "first_name", "last_name", "username")
 
     def to_mention(self) -> list[dict[str, str]]:
         """Login and name of everybody a note may mention, in the order of the names."""
@@ -113,8 +118,29 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.holding(*_WORKS).order_by("first_name", "username")
 
 
+def _names(rows: Iterable[tuple[Any, ...]]) -> dict[int, str]:
+    return {pk: f"{first} {last}".strip() or username for pk, first, last, username in rows}
+
+
+_EVERYBODY = Kept(lambda: User.objects.all().named())
+_TEAM = Kept(lambda: User.objects.assignable())
+_SIGNED_IN = Kept(
+    lambda: User.objects.with_roles().filter(pk=Given("pk", models.BigIntegerField()), is_active=True)
+)
+
+
 class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
-    pass
+    def names(self) -> dict[int, str]:
+        """Id to the name shown of everybody, those who left included, in the order of the names."""
+        return _names(_EVERYBODY.rows())
+
+    def team(self) -> list[User]:
+        """The people an account, a task or an alert can be given to."""
+        return _TEAM.objects(User)
+
+    def signed_in(self, pk: int) -> User | None:
+        """The active user of this id with their roles, or None. One query."""
+        return next(iter(_SIGNED_IN.objects(User, pk=pk)), None)
 
 
 class User(AbstractUser):
