@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import models
+from django.db import models, transaction
 from django.http import QueryDict
 
 from apps.crm.filters import SORTS, DailyFilter
-from apps.crm.kept import Given, Kept
+from apps.crm.kept import NOW as NOW_
+from apps.crm.kept import Given, Kept, still, written
 from apps.crm.keyset import Order, page, shares
 from apps.crm.models import Account, Label, Policy, Task, User
 from apps.crm.pipeline import Stage
@@ -66,14 +67,14 @@ def test_so_many_questions_are_kept_and_those_asked_last():
 def test_people_and_what_awaits_them_are_those_of_now_and_of_the_one_who_asks():
     dan, eve = user(username="dan"), user("viewer", username="eve")
     assert [*User.objects.names()] == [dan.pk, eve.pk]
-    assert User.objects.team() == [dan]
+    assert [(one.pk, one.works) for one in User.objects.everybody()] == [(dan.pk, True), (eve.pk, False)]
     Task.objects.create(account=account(), title="Call", due_on=NOW.date(), assignee=dan, created_at=NOW)
     assert (bar_of(dan).counts["tasks"], bar_of(eve).counts["tasks"]) == ("1", "")
     seen = User.objects.signed_in(dan.pk)
     assert (seen, seen.username, seen.roles, seen._state.adding) == (dan, "dan", {"specialist"}, False)
     User.objects.filter(pk=dan.pk).update(is_active=False)
     assert User.objects.signed_in(dan.pk) is None
-    assert User.objects.team() == []
+    assert [one.works for one in User.objects.everybody()] == [False, False]
 
 
 def test_the_piles_counted_in_one_reading_are_as_large_as_what_their_links_show():
@@ -141,3 +142,24 @@ def test_what_a_list_asks_for_is_the_same_only_where_all_it_depends_on_is():
     before = same("")
     Policy.objects.create(name="outreach_after_entry_days", value="3", starts_on=NOW.date())
     assert same("") != before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_stands_until_something_is_written(django_assert_num_queries):
+    text = written(Label.objects.values_list("name").order_by("name"))
+
+    def answer():
+        [(mark,)] = NOW_.ask()
+        return still(text, mark)
+
+    assert answer() == []
+    with django_assert_num_queries(1):
+        assert answer() == []
+    Label.objects.create(name="api")
+    assert answer() == [("api",)]
+    with transaction.atomic():
+        Label.objects.create(name="beta")
+        # Its own changes have no mark yet.
+        assert answer() == [("api",), ("beta",)]
+        transaction.set_rollback(True)
+    assert answer() == [("api",)]

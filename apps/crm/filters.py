@@ -21,7 +21,7 @@ from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
-from apps.crm.models.user import User
+from apps.crm.models.user import Colleague, User
 from apps.crm.models.view import OF_PAGES, PASSING, SavedView
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
@@ -113,14 +113,15 @@ class QueryFilter(django_filters.FilterSet):
         self.numbers, self.user = numbers, user
         self.notices: list[str] = []
         data = data.copy()
-        known = {*self.base_filters, "sort", *self.besides, *also}
+        known = {*type(self).base_filters, "sort", *self.besides, *also}
         for name in [name for name in data if name not in known]:
             self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
             del data[name]
         self._understood(data)
         if self.narrow:
             # Every filter brings a form field, and most are not asked for.
-            self.base_filters = {name: one for name, one in self.base_filters.items() if name in data}
+            given = {name: one for name, one in type(self).base_filters.items() if name in data}
+            self.__dict__["base_filters"] = given
         super().__init__(data, self.everything.all() if queryset is None else queryset)
         for name, choices in self._late_choices().items():
             if name in self.filters:
@@ -159,9 +160,15 @@ class QueryFilter(django_filters.FilterSet):
         return Order(name, self.sorts[name.removeprefix("-")])
 
     @cached_property
+    def everybody(self) -> list[Colleague]:
+        """Every colleague, those who left included: they may own accounts still. One query."""
+        found: list[Colleague] = User.objects.everybody()
+        return found
+
+    @cached_property
     def people(self) -> dict[int, str]:
-        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
-        return User.objects.names()
+        """Their names by id."""
+        return {one.pk: one.name for one in self.everybody}
 
     def _people_choices(self) -> list[tuple[str, str]]:
         return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]
@@ -252,7 +259,8 @@ class AccountFilter(QueryFilter):
         if self.data.get("q") or self.data.get("cell"):
             return None
         given = tuple((name, *self.data.getlist(name)) for name in self.filters)
-        of_whom = (self.user.pk, self.user.looked_from) if {"owner", "fresh"} & self.filters.keys() else ()
+        theirs = self.user.pk, self.user.looked_from, self.user.today(self.numbers.now)
+        of_whom = theirs if {"owner", "fresh", "task"} & self.filters.keys() else ()
         return type(self), given, self.numbers.standing, of_whom
 
     @property

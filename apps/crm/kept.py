@@ -100,6 +100,31 @@ def written(rows: models.QuerySet[Any]) -> Text:
     return fixed(sql, values, read=compiler.get_converters(columns), names=tuple(names))
 
 
+NOW = Text("SELECT pg_current_snapshot()::text", names=("mark",))
+# The latest answers, by database and question, each with the mark of the moment before it was asked.
+_answers: OrderedDict[tuple[str, str], tuple[str, list[tuple[Any, ...]]]] = OrderedDict()
+
+
+def still(text: Text, mark: str) -> list[tuple[Any, ...]]:
+    """The answer to a question in which no moment stands; ``mark`` is that of now.
+
+    While the mark stays the same no transaction has ended anywhere in the server, and so no answer can be another:
+    it is not asked again. Inside a transaction, whose own changes the mark does not tell of, it always is.
+    """
+    if connection.in_atomic_block:
+        return text.ask()
+    key = str(connection.settings_dict["NAME"]), text.sql
+    known = _answers.get(key)
+    if known and known[0] == mark:
+        return known[1]
+    answer = text.ask()
+    _answers[key] = mark, answer
+    if len(_answers) > MOST_KEPT:
+        with suppress(KeyError):
+            _answers.popitem(last=False)
+    return answer
+
+
 def as_it_is(text: Text) -> Text:
     """For a question whose text is written by hand."""
     return text
@@ -120,7 +145,8 @@ class Kept:
         if text is None:
             text = self._texts[by] = self._into(self._write(*about))
             if len(self._texts) > self._most:
-                self._texts.popitem(last=False)
+                with suppress(KeyError):
+                    self._texts.popitem(last=False)
         elif len(self._texts) > 1:
             self._used(by)
         return text

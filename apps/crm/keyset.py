@@ -202,7 +202,7 @@ def shares(whole: models.QuerySet[Any], parts: Mapping[str, models.QuerySet[Any]
     texts: list[str] = []
     values: list[Any] = []
     for part in parts.values():
-        sql, params = _condition(part)
+        sql, params = _condition(part, besides=whole)
         texts.append(f"count(*) FILTER (WHERE {sql})")
         values += params
     among, params = _condition(whole)
@@ -212,10 +212,15 @@ def shares(whole: models.QuerySet[Any], parts: Mapping[str, models.QuerySet[Any]
     )
 
 
-def _condition(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:
-    query = rows.query
-    if {name for name, uses in query.alias_refcount.items() if uses} - {query.model._meta.db_table}:
+def _condition(
+    rows: models.QuerySet[Any], besides: models.QuerySet[Any] | None = None
+) -> tuple[str, Sequence[Any]]:
+    """What narrows these rows, as SQL; without what narrows the others already."""
+    query = rows.query.clone()
+    if {name for name, uses in query.alias_refcount.items() if uses} - {rows.model._meta.db_table}:
         raise ValueError("Only what stands in the table itself can be counted in one reading.")
+    given = besides.query.where.children if besides is not None else []
+    query.where.children = [one for one in query.where.children if one not in given]
     try:
         sql, params = query.get_compiler(connection=connection).compile(query.where)
     except EmptyResultSet:

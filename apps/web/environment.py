@@ -23,7 +23,7 @@ from apps.crm.models.touched import mark_of_now
 from apps.intake.events import LATE_AFTER, TOO_MANY
 from apps.intake.models import Event
 from apps.outbox.models import Gate
-from apps.web import display
+from apps.web import cells, display
 from apps.web.keys import GOES
 from apps.web.sections import SECTIONS
 
@@ -71,10 +71,12 @@ MORE = (
 
 
 class Bar(NamedTuple):
-    """What the bar counts, by the key of its page, and a sentence where other systems’ events are not kept up with."""
+    """What the bar counts, by the key of its page, and a sentence where other systems’ events are not kept up with,
+    and the gates that do not work any more."""
 
     counts: dict[str, str]
     backlog: str
+    dead: list[Gate]
 
 
 def _wanted() -> dict[str, QuerySet[Any]]:
@@ -86,24 +88,25 @@ def _wanted() -> dict[str, QuerySet[Any]]:
         "late": Event.objects.late(now),
         "many": Event.objects.too_many(now),
         "notices": Notice.objects.standing().unseen().filter(user=me),
+        "dead": Gate.objects.dead(),
     }
 
 
 _WANTED = Kept(_wanted, into=partial(counting, up_to=MOST_COUNTED))
-_DEAD = Kept(lambda: Gate.objects.dead())
 
 
 def bar_of(user: User) -> Bar:
     """What wants this person now, the bell's included, counted no further than the bar can say; one small query."""
     now = timezone.now()
     [found] = _WANTED.dicts(now=now, today=user.today(now), me=user.pk)
-    late, many = found.pop("late"), found.pop("many")
+    late, many, dead = found.pop("late"), found.pop("many"), found.pop("dead")
     return Bar(
         {
             key: f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "")
             for key, shown in found.items()
         },
         BACKLOG[bool(late), bool(many)],
+        list(Gate.objects.dead()) if dead else [],
     )
 
 
@@ -151,8 +154,9 @@ def environment(**options: Any) -> Environment:
         sections=lambda: SECTIONS,
         time_zones=time_zones,
         bar_of=bar_of,
-        dead_gates=lambda: _DEAD.objects(Gate),
         get_messages=get_messages,
+        lines=cells.lines,
+        drawn_cards=cells.cards,
         day=display.day,
         spoken=display.spoken,
         away=display.away,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser, Group, UserManager
@@ -122,21 +122,43 @@ def _names(rows: Iterable[tuple[Any, ...]]) -> dict[int, str]:
     return {pk: f"{first} {last}".strip() or username for pk, first, last, username in rows}
 
 
-_EVERYBODY = Kept(lambda: User.objects.all().named())
-_TEAM = Kept(lambda: User.objects.assignable())
+class Colleague(NamedTuple):
+    """Somebody to be named. ``works``: an account, a task or an alert can be given to them."""
+
+    pk: int
+    name: str
+    works: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _everybody() -> Any:
+    roles = User.groups.through.objects.filter(user=models.OuterRef("pk"), group__name__in=_WORKS)
+    works = models.Case(
+        models.When(Q(is_active=True) & models.Exists(roles), then=True),
+        default=False,
+        output_field=models.BooleanField(),
+    )
+    return User.objects.all().named().annotate(works=works)
+
+
+_EVERYBODY = Kept(_everybody)
 _SIGNED_IN = Kept(
     lambda: User.objects.with_roles().filter(pk=Given("pk", models.BigIntegerField()), is_active=True)
 )
 
 
 class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+    def everybody(self) -> list[Colleague]:
+        """All there are and were, in the order of the names. One query."""
+        rows = _EVERYBODY.rows()
+        names = _names(row[:-1] for row in rows)
+        return [Colleague(pk, names[pk], works) for pk, *_, works in rows]
+
     def names(self) -> dict[int, str]:
         """Id to the name shown of everybody, those who left included, in the order of the names."""
-        return _names(_EVERYBODY.rows())
-
-    def team(self) -> list[User]:
-        """The people an account, a task or an alert can be given to."""
-        return _TEAM.objects(User)
+        return {one.pk: one.name for one in self.everybody()}
 
     def signed_in(self, pk: int) -> User | None:
         """The active user of this id with their roles, or None. One query."""

@@ -16,7 +16,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.filters import AccountFilter, DailyFilter, EveryFilter
-from apps.crm.kept import Kept, Text, as_it_is
+from apps.crm.kept import NOW, Kept, Text, as_it_is, still
 from apps.crm.keyset import count_text, counting, page, shares, together
 from apps.crm.models import Account, Bulk, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
@@ -130,27 +130,35 @@ def piles(numbers: Numbers, user: User) -> dict[str, AccountQuerySet]:
 
 
 def _work(numbers: Numbers, user: User) -> Text:
-    return shares(Account.objects.in_open_stages(), piles(numbers, user))
+    still_open = Account.objects.in_open_stages()
+    return shares(still_open, {"all": still_open.awake(numbers.today), **piles(numbers, user)})
 
 
 def _shown(asked: AccountFilter) -> Text:
-    return counting({"shown": asked.qs, "bulks": Bulk.objects.to_tell(asked.user)})
+    # Without a filter it is all of them, which are counted with the piles.
+    shown = {"shown": asked.qs} if asked.filters else {}
+    return counting({**shown, "bulks": Bulk.objects.to_tell(asked.user)})
 
 
 _WORK, _SHOWN = Kept(_work, into=as_it_is), Kept(_shown, into=as_it_is)
-_MARK = Text("SELECT pg_current_snapshot()::text", names=("mark",))
 
 
 def _of_work(numbers: Numbers, user: User) -> Text:
     """The question how many accounts each pile holds."""
-    return _WORK.text(numbers, user, by=(numbers.standing, user.pk, user.looked_from))
+    return _WORK.text(
+        numbers, user, by=(numbers.standing, user.pk, user.looked_from, user.today(numbers.now))
+    )
 
 
 def _counted(asked: AccountFilter) -> dict[str, Any]:
     """How many accounts are shown and in each pile, how many changes of many are under way, and the mark of now."""
+    [(mark,)] = NOW.ask()
+    found: dict[str, Any] = {"mark": mark}
     shown = _SHOWN.text(asked, by=(asked.same, asked.user.pk)) if asked.same else _shown(asked)
-    [found] = together(_MARK, shown, _of_work(asked.numbers, asked.user)).dicts()
-    return found
+    text = together(shown, _of_work(asked.numbers, asked.user))
+    [counted] = still(text, mark)
+    found |= zip(text.names, counted, strict=True)
+    return {"shown": found["all"], **found}
 
 
 @require_safe
@@ -191,7 +199,7 @@ def daily(request: SignedIn) -> HttpResponse:
             # For the forms that stand in the page to serve any account.
             "account": Account(pk=0),
             "origin": "list",
-            "people": User.objects.team() if request.user.may("task") else [],
+            "people": [one for one in asked.everybody if one.works] if request.user.may("task") else [],
             "kinds": Note.Kind.choices,
             "my_today": request.user.today(numbers.now),
             "today": numbers.today,
