@@ -162,8 +162,7 @@ class QueryFilter(django_filters.FilterSet):
     @cached_property
     def everybody(self) -> list[Colleague]:
         """Every colleague, those who left included: they may own accounts still. One query."""
-        found: list[Colleague] = User.objects.everybody()
-        return found
+        return User.everybody()
 
     @cached_property
     def people(self) -> dict[int, str]:

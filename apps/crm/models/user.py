@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser, Group, UserManager
@@ -91,7 +91,7 @@ class UserQuerySet(models.QuerySet["User"]):
         """Id to the name shown, in the order of the names."""
         return _names(self.named())
 
-    def named(self) -> models.QuerySet[Any, tuple[Any, ...]]:
+    def named(self) -> Any:
         """Id, first and last name, and login, in the order of the names."""
         rows = self.order_by("first_name", "last_name", "username")
         return rows.values_list("pk", "first_name", "last_name", "username")
@@ -134,13 +134,8 @@ class Colleague(NamedTuple):
 
 
 def _everybody() -> Any:
-    roles = User.groups.through.objects.filter(user=models.OuterRef("pk"), group__name__in=_WORKS)
-    works = models.Case(
-        models.When(Q(is_active=True) & models.Exists(roles), then=True),
-        default=False,
-        output_field=models.BooleanField(),
-    )
-    return User.objects.all().named().annotate(works=works)
+    works = User.objects.filter(pk=models.OuterRef("pk"), is_active=True, groups__name__in=_WORKS)
+    return User.objects.all().named().annotate(works=models.Exists(works))
 
 
 _EVERYBODY = Kept(_everybody)
@@ -150,19 +145,7 @@ _SIGNED_IN = Kept(
 
 
 class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
-    def everybody(self) -> list[Colleague]:
-        """All there are and were, in the order of the names. One query."""
-        rows = _EVERYBODY.rows()
-        names = _names(row[:-1] for row in rows)
-        return [Colleague(pk, names[pk], works) for pk, *_, works in rows]
-
-    def names(self) -> dict[int, str]:
-        """Id to the name shown of everybody, those who left included, in the order of the names."""
-        return {one.pk: one.name for one in self.everybody()}
-
-    def signed_in(self, pk: int) -> User | None:
-        """The active user of this id with their roles, or None. One query."""
-        return next(iter(_SIGNED_IN.objects(User, pk=pk)), None)
+    pass
 
 
 class User(AbstractUser):
@@ -224,6 +207,18 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
+
+    @classmethod
+    def everybody(cls) -> list[Colleague]:
+        """All there are and were, in the order of the names. One query."""
+        rows = _EVERYBODY.rows()
+        names = _names(row[:-1] for row in rows)
+        return [Colleague(pk, names[pk], works) for pk, *_, works in rows]
+
+    @classmethod
+    def signed_in(cls, pk: int) -> Self | None:
+        """The active user of this id with their roles, or None. One query."""
+        return next(iter(_SIGNED_IN.objects(cls, pk=pk)), None)
 
     @cached_property
     def roles(self) -> frozenset[str]:

@@ -251,7 +251,9 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     columns = _columns_on_screen(request)
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
-        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user, columns),
+        "rows": tables.rows_of(
+            facts, numbers, {one.pk: one.name for one in User.everybody()}, request.user, columns
+        ),
         "keys": [column.key for column in columns],
         "named": tables.names_of(columns),
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
