@@ -10,5 +10,4 @@ class Backend(AuthenticationBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The active user of a session, or None."""
-        user: User | None = User.objects.with_roles().filter(pk=user_id, is_active=True).first()
-        return user
+        return User.signed_in(user_id)

@@ -163,7 +163,7 @@ CACHES: dict[str, dict[str, Any]] = {
     }
 }
 # In the database alone: a cache before it would save a third of a millisecond, and log people out with Redis.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "config.sessions"
 
 # Celery is the bell; the tables are the queue.
 

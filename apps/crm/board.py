@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,11 +11,12 @@ from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
-from django.db import connection
-from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum, TextField
 from django.db.models.expressions import RawSQL
 
-from apps.crm.keyset import counts
+from apps.crm.kept import Given, Kept, Text, as_it_is, fixed, written
+from apps.crm.keyset import counting
 from apps.crm.models import Call
 from apps.crm.options import likeliest_first
 from apps.crm.pipeline import MOVES, OPEN, OUTSIDE, STAGES, Facts, Guard, Stage
@@ -86,34 +87,73 @@ def with_next_call(accounts: QuerySet[Any], numbers: Numbers) -> QuerySet[Any]:
     return accounts.annotate(call_at=Subquery(first))
 
 
+# Accounts to be asked about, or what gives them once they are needed.
+Accounts = QuerySet[Any] | Callable[[], QuerySet[Any]]
+
+
+def _these(accounts: Accounts) -> QuerySet[Any]:
+    return accounts() if callable(accounts) else accounts
+
+
+def _first(accounts: Accounts, numbers: Numbers) -> Text:
+    here = with_next_call(_these(accounts), numbers).filter(stage=RawSQL("lane.stage", ()))
+    card, values = here.order_by(*BY_RENEWAL).values_list(*COLUMNS).query.sql_with_params()
+    of_many = ArrayField(TextField())
+    return fixed(
+        "SELECT card.* FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS lane (stage, size, place)"
+        f" CROSS JOIN LATERAL ({card} LIMIT lane.size) card",
+        [Given("stages", of_many), Given("sizes", of_many), *values],
+    )
+
+
+def _held(accounts: Accounts, stages: Collection[Stage]) -> QuerySet[Any]:
+    grouped = _these(accounts).order_by().filter(stage__in=stages).values_list("stage")
+    return grouped.annotate(count=Count("*"), forecasts=Sum("forecast"))
+
+
+def _closed(accounts: Accounts, stages: Collection[Stage]) -> Text:
+    return counting({stage.value: _these(accounts).filter(stage=stage) for stage in stages})
+
+
+_FIRST, _HELD, _CLOSED = Kept(_first, into=as_it_is), Kept(_held), Kept(_closed, into=as_it_is)
+
+
 def first_rows(
-    accounts: QuerySet[Any], sizes: Mapping[Stage, int], numbers: Numbers
+    accounts: Accounts, sizes: Mapping[Stage, int], numbers: Numbers, *, by: Hashable = None
 ) -> dict[Stage, list[Row]]:
-    """The first accounts of each stage by renewal, as many as ``sizes`` asks for. One query for all stages."""
+    """The first accounts of each stage by renewal, as many as ``sizes`` asks for. One query for all stages.
+
+    ``by`` stands for the accounts and the numbers: where it is the same, so are they.
+    """
     rows: dict[Stage, list[Row]] = {stage: [] for stage in sizes}
-    here = with_next_call(accounts, numbers).filter(stage=RawSQL("lane.stage", ()))
-    card, given = here.order_by(*BY_RENEWAL).values_list(*COLUMNS).query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT card.* FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS lane (stage, size, place)"
-            f" CROSS JOIN LATERAL ({card} LIMIT lane.size) card",
-            [[str(stage) for stage in sizes], [*sizes.values()], *given],
-        )
-        for values in cursor.fetchall():
-            row = Row(*values)
-            rows[Stage(row.stage)].append(row)
+    text = _first(accounts, numbers) if by is None else _FIRST.text(accounts, numbers, by=by)
+    for values in text.ask(stages=[str(stage) for stage in sizes], sizes=[*sizes.values()]):
+        row = Row(*values)
+        rows[Stage(row.stage)].append(row)
     return rows
 
 
-def holdings(accounts: QuerySet[Any], stages: Collection[Stage] = STAGES) -> dict[Stage, Holding]:
-    """What each stage holds of these accounts. Closed ones are counted to 10,001 only, and not summed up."""
+def holdings(
+    accounts: Accounts, stages: Collection[Stage] = STAGES, *, by: Hashable = None
+) -> dict[Stage, Holding]:
+    """What each stage holds of these accounts. Closed ones are counted to 10,001 only, and not summed up.
+
+    ``by`` stands for the accounts, as above.
+    """
     found = dict.fromkeys(stages, Holding())
-    if still_open := [stage for stage in stages if stage in OPEN]:
-        grouped = accounts.order_by().filter(stage__in=still_open).values_list("stage")
-        for stage, count, forecast in grouped.annotate(count=Count("*"), forecasts=Sum("forecast")):
+    still_open = tuple(stage for stage in stages if stage in OPEN)
+    closed = tuple(stage for stage in stages if stage not in OPEN)
+    if still_open:
+        text = (
+            written(_held(accounts, still_open))
+            if by is None
+            else _HELD.text(accounts, still_open, by=(by, still_open))
+        )
+        for stage, count, forecast in text.ask():
             found[Stage(stage)] = Holding(count, forecast)
-    if closed := {stage.value: accounts.filter(stage=stage) for stage in stages if stage not in OPEN}:
-        found |= {Stage(stage): Holding(count) for stage, count in counts(closed).items()}
+    if closed:
+        text = _closed(accounts, closed) if by is None else _CLOSED.text(accounts, closed, by=(by, closed))
+        found |= {stage: Holding(count) for stage, count in zip(closed, text.ask()[0], strict=True)}
     return found
 
 

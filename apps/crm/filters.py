@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl
 
 import django_filters
+from django import forms
 from django.db import models
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce, Concat, NullIf, Upper
 from django.http import QueryDict
 
+from apps.crm.kept import Given, Kept
 from apps.crm.keyset import Column, Order
 from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
-from apps.crm.models.user import User
+from apps.crm.models.user import Colleague, User
 from apps.crm.models.view import OF_PAGES, PASSING, SavedView
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
@@ -94,6 +96,8 @@ class QueryFilter(django_filters.FilterSet):
     everything: ClassVar[models.Manager[Any]]
     sorts: ClassVar[dict[str, Column]]
     default_sort: ClassVar[str]
+    # Whether the form has the fields alone that are asked for.
+    narrow: ClassVar[bool] = False
     # Parameters that are read here although they filter nothing.
     besides: ClassVar[tuple[str, ...]] = ()
 
@@ -109,20 +113,29 @@ class QueryFilter(django_filters.FilterSet):
         self.numbers, self.user = numbers, user
         self.notices: list[str] = []
         data = data.copy()
-        known = {*self.base_filters, "sort", *self.besides, *also}
+        known = {*type(self).base_filters, "sort", *self.besides, *also}
         for name in [name for name in data if name not in known]:
             self.notices.append(f"There is no filter “{_shown(name)}”, so it was ignored.")
             del data[name]
         self._understood(data)
+        if self.narrow:
+            # Every filter brings a form field, and most are not asked for.
+            given = {name: one for name, one in type(self).base_filters.items() if name in data}
+            self.__dict__["base_filters"] = given
         super().__init__(data, self.everything.all() if queryset is None else queryset)
         for name, choices in self._late_choices().items():
-            self.filters[name].extra["choices"] = choices
+            if name in self.filters:
+                self.filters[name].extra["choices"] = choices
         for name, errors in self.form.errors.as_data().items():
             if name == "q":
                 self.notices.append(f"The search was ignored: {' '.join(errors[0].messages)}")
             else:
                 self._ignore(str(self.filters[name].label), data.getlist(name)[-1:])
         self.order = self._order(data.get("sort", ""))
+
+    def get_form_class(self) -> type[forms.BaseForm]:
+        found: type[forms.BaseForm] = super().get_form_class() if self.filters else forms.Form
+        return found
 
     def _understood(self, data: QueryDict) -> None:
         """Take out of ``data`` what the filters would refuse whole for the sake of a part."""
@@ -147,9 +160,14 @@ class QueryFilter(django_filters.FilterSet):
         return Order(name, self.sorts[name.removeprefix("-")])
 
     @cached_property
+    def everybody(self) -> list[Colleague]:
+        """Every colleague, those who left included: they may own accounts still. One query."""
+        return User.everybody()
+
+    @cached_property
     def people(self) -> dict[int, str]:
-        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
-        return User.objects.names()
+        """Their names by id."""
+        return {one.pk: one.name for one in self.everybody}
 
     def _people_choices(self) -> list[tuple[str, str]]:
         return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]
@@ -175,10 +193,14 @@ class AnyOf(Func):
     output_field = models.BooleanField()
 
 
+_VIEWS = Kept(lambda: SavedView.objects.of(Given("me", models.BigIntegerField())))
+
+
 class AccountFilter(QueryFilter):
     """The accounts a query string asks for."""
 
     everything = Account.objects
+    narrow = True
     sorts = SORTS
     default_sort = DEFAULT_SORT
     besides = ("view", "columns")
@@ -220,7 +242,7 @@ class AccountFilter(QueryFilter):
     @cached_property
     def views(self) -> list[SavedView]:
         """The views that the person can open. One query."""
-        return list(SavedView.objects.of(self.user))
+        return _VIEWS.objects(SavedView, me=self.user.pk)
 
     def _laid_over(self, data: QueryDict) -> SavedView | None:
         """Lay what is asked for over the view it names, and return that; ``none`` names none."""
@@ -236,6 +258,16 @@ class AccountFilter(QueryFilter):
             if beneath not in data:
                 data.setlist(beneath, values)
         return view
+
+    @property
+    def same(self) -> Hashable:
+        """What the rows asked for depend on: where it is the same, so are they. None where that cannot be told."""
+        if self.data.get("q") or self.data.get("cell"):
+            return None
+        given = tuple((name, *self.data.getlist(name)) for name in self.filters)
+        theirs = self.user.pk, self.user.looked_from, self.user.today(self.numbers.now)
+        of_whom = theirs if {"owner", "fresh", "task"} & self.filters.keys() else ()
+        return type(self), given, self.numbers.standing, of_whom
 
     @property
     def kept(self) -> str:
@@ -332,6 +364,12 @@ class AccountFilter(QueryFilter):
 
     def put_off(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.snoozed(self.numbers.today)
+
+
+class EveryFilter(AccountFilter):
+    """With the fields of all filters, as the menu shows them."""
+
+    narrow = False
 
 
 class DailyFilter(AccountFilter):

@@ -17,8 +17,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Func, Subquery, Value
-from django.db.models.expressions import Combinable
+from django.db.models.expressions import Combinable, Expression
 from django.db.models.functions import Cast, Coalesce
+
+from apps.crm.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -331,18 +333,27 @@ class Policy(models.Model):
         cls(name=name, value=value, starts_on=now.date()).full_clean(
             validate_unique=False, validate_constraints=False
         )
-        rows = cls.objects.order_by("starts_on").values_list("name", "value", "starts_on")
-        return Numbers(now, [*rows, (name, value, date.min)])
+        return Numbers(now, [*_CHOSEN.rows(), (name, value, date.min)])
 
     @classmethod
     def at(cls, now: datetime, on: date | None = None) -> Numbers:
         """The policy that holds at ``now``; ``on`` replaces the team's day. One query."""
-        rows = cls.objects.order_by("starts_on").values_list("name", "value", "starts_on")
-        return Numbers(now, list(rows), on)
+        return Numbers(now, _CHOSEN.rows(), on)
 
     @classmethod
-    def today_at(cls, now: datetime) -> Combinable:
+    def today_at(cls, now: datetime | Expression) -> Combinable:
         """The team's day at ``now``, for a query that needs no other number and so no query for them."""
-        zones = cls.objects.filter(name="time_zone", starts_on__lte=now.date()).order_by("-starts_on")
-        zone = Coalesce(Subquery(zones.values("value")[:1]), Value(str(NUMBERS["time_zone"].default)))
-        return Cast(Func(zone, Value(now), function="timezone"), models.DateField())
+        moment = now if isinstance(now, Expression) else Value(now)
+        zones = cls.objects.filter(name="time_zone", starts_on__lte=_day_in(Value("UTC"), moment))
+        zone = Coalesce(
+            Subquery(zones.order_by("-starts_on").values("value")[:1]),
+            Value(str(NUMBERS["time_zone"].default)),
+        )
+        return _day_in(zone, moment)
+
+
+def _day_in(zone: Expression, moment: Expression) -> Cast:
+    return Cast(Func(zone, moment, function="timezone"), models.DateField())
+
+
+_CHOSEN = Kept(lambda: Policy.objects.order_by("starts_on").values_list("name", "value", "starts_on"))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import OperationalError, connection, models
 from django.db.models import Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Length
 
 from apps.crm.models import User
@@ -106,11 +107,11 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Those that wait for a person."""
         return self.filter(state__in=Event.FOR_A_PERSON)
 
-    def late(self, now: datetime) -> EventQuerySet:
+    def late(self, now: datetime | Combinable) -> EventQuerySet:
         """Those that should have been applied long ago."""
         return self.filter(due_at__lt=now - LATE_AFTER)
 
-    def too_many(self, now: datetime) -> EventQuerySet:
+    def too_many(self, now: datetime | Combinable) -> EventQuerySet:
         """One of those that are due, where more are due than a worker that keeps up would leave; else none."""
         due = self.filter(due_at__lte=now).order_by()
         return self.filter(pk__in=due.values("pk")[TOO_MANY : TOO_MANY + 1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from django.contrib.messages import get_messages
+from django.db.models import BigIntegerField, DateField, DateTimeField, QuerySet
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
@@ -15,14 +16,15 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
-from apps.crm.keyset import counts
+from apps.crm.kept import Given, Kept
+from apps.crm.keyset import counting
 from apps.crm.models import Alert, AuditPoint, Credit, Note, Notice, Policy, Task, User
 from apps.crm.models.alert import alert_kind
 from apps.crm.models.touched import mark_of_now
 from apps.intake.events import LATE_AFTER, TOO_MANY
 from apps.intake.models import Event
 from apps.outbox.models import Gate
-from apps.web import display
+from apps.web import cells, display
 from apps.web.keys import GOES
 from apps.web.sections import SECTIONS
 
@@ -70,33 +72,42 @@ MORE = (
 
 
 class Bar(NamedTuple):
-    """What the bar counts, by the key of its page, and a sentence where other systems’ events are not kept up with."""
+    """What the bar counts, by the key of its page, and a sentence where other systems’ events are not kept up with,
+    and the gates that do not work any more."""
 
     counts: dict[str, str]
     backlog: str
+    dead: list[Gate]
+
+
+def _wanted() -> dict[str, QuerySet[Any]]:
+    now, me = Given("now", DateTimeField()), Given("me", BigIntegerField())
+    return {
+        "tasks": Task.objects.due_by(Given("today", DateField())).filter(assignee=me),
+        "alerts": Alert.objects.shown(Policy.today_at(now)),
+        "events": Event.objects.in_the_way(),
+        "late": Event.objects.late(now),
+        "many": Event.objects.too_many(now),
+        "notices": Notice.objects.standing().unseen().filter(user=me),
+        "dead": Gate.objects.dead(),
+    }
+
+
+_WANTED = Kept(_wanted, into=partial(counting, up_to=MOST_COUNTED))
 
 
 def bar_of(user: User) -> Bar:
     """What wants this person now, the bell's included, counted no further than the bar can say; one small query."""
     now = timezone.now()
-    found = counts(
-        {
-            "tasks": Task.objects.due_by(user.today(now)).filter(assignee=user.pk),
-            "alerts": Alert.objects.shown(Policy.today_at(now)),
-            "events": Event.objects.in_the_way(),
-            "late": Event.objects.late(now),
-            "many": Event.objects.too_many(now),
-            "notices": Notice.objects.standing().unseen().filter(user=user.pk),
-        },
-        up_to=MOST_COUNTED,
-    )
-    late, many = found.pop("late"), found.pop("many")
+    [found] = _WANTED.dicts(now=now, today=user.today(now), me=user.pk)
+    late, many, dead = found.pop("late"), found.pop("many"), found.pop("dead")
     return Bar(
         {
             key: f"{MOST_COUNTED}+" if shown > MOST_COUNTED else str(shown or "")
             for key, shown in found.items()
         },
         BACKLOG[bool(late), bool(many)],
+        list(Gate.objects.dead()) if dead else [],
     )
 
 
@@ -151,8 +162,9 @@ def environment(**options: Any) -> Environment:
         sections=lambda: SECTIONS,
         time_zones=time_zones,
         bar_of=bar_of,
-        dead_gates=Gate.objects.dead,
         get_messages=get_messages,
+        lines=cells.lines,
+        drawn_cards=cells.cards,
         day=display.day,
         spoken=display.spoken,
         away=display.away,

@@ -149,19 +149,21 @@ class Board:
 
     def lanes(self, sizes: Mapping[Stage, Sizes], stages: Collection[Stage] = STAGES) -> list[Lane]:
         """These stages' lanes; those in ``sizes`` hold as many cards a row as it says, the others are folded."""
-        everything = Account.objects.all()
-        asked = self.filter.qs
-        every = holdings(everything, stages)
-        here = holdings(asked, stages) if self.filter.chosen else every
-        cells = self._cells(asked, sizes)
+        every = holdings(Account.objects.all, stages, by="every")
+        here = holdings(self._asked, stages, by=self.filter.same) if self.filter.chosen else every
+        cells = self._cells(sizes)
         return [self._lane(stage, here[stage], every[stage], cells.get(stage)) for stage in stages]
 
-    def _cells(self, asked: QuerySet[Any], sizes: Mapping[Stage, Sizes]) -> dict[Stage, list[Cell]]:
+    def _asked(self) -> QuerySet[Any]:
+        accounts: QuerySet[Any] = self.filter.qs
+        return accounts
+
+    def _cells(self, sizes: Mapping[Stage, Sizes]) -> dict[Stage, list[Cell]]:
         if self.by:
-            found = first_cells(asked, SWIMS[self.by], sizes, self.rows, self.numbers)
+            found = first_cells(self.filter.qs, SWIMS[self.by], sizes, self.rows, self.numbers)
         else:
             wanted = {stage: size.get("", LANE_SIZE) + 1 for stage, size in sizes.items()}
-            rows = first_rows(asked, wanted, self.numbers)
+            rows = first_rows(self._asked, wanted, self.numbers, by=self.filter.same)
             found = {(stage, ""): rows[stage] for stage in sizes}
         return {
             stage: [

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.db.models import DateTimeField
 from django.http import QueryDict
 from markupsafe import escape
 
+from apps.crm.kept import Given, Kept, any_of
 from apps.crm.models import AccountLabel, Call, Contact, User
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.waiting import first_outreach_due_on
@@ -365,10 +367,29 @@ def _badges(fact: Facts, numbers: Numbers, call_at: datetime | None) -> list[Wor
     return [Word(text, meaning) for holds, text, meaning in told if holds]
 
 
+_LABELS = Kept(
+    lambda: (
+        AccountLabel.objects.filter(any_of("account_id", "ids"))
+        .order_by("label__name")
+        .values_list("account", "label__name")
+    )
+)
+_CALLS = Kept(
+    lambda: (
+        Call.objects.filter(
+            any_of("account_id", "ids"),
+            status=Call.Status.BOOKED,
+            starts_at__gte=Given("begin", DateTimeField()),
+        )
+        .order_by("-starts_at")
+        .values_list("account", "starts_at")
+    )
+)
+
+
 def _labels_of(ids: list[int]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
-    rows = AccountLabel.objects.filter(account__in=ids).order_by("label__name")
-    for pk, name in rows.values_list("account", "label__name"):
+    for pk, name in _LABELS.rows(ids=ids):
         found[pk].append(name)
     return found
 
@@ -382,11 +403,8 @@ def _emails_of(ids: list[int]) -> dict[int, list[str]]:
 
 def _calls_ahead_of(ids: list[int], numbers: Numbers) -> dict[int, datetime]:
     """The next booked call of each account that has one, today's included."""
-    booked = Call.objects.filter(
-        account__in=ids, status=Call.Status.BOOKED, starts_at__gte=numbers.start_of(numbers.today)
-    )
     # The earliest comes last, and so stays.
-    return dict(booked.order_by("-starts_at").values_list("account", "starts_at"))
+    return dict(_CALLS.rows(ids=ids, begin=numbers.start_of(numbers.today)))
 
 
 def _count(number: int | None) -> str:

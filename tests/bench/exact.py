@@ -17,8 +17,8 @@ from apps.web import lanes
 __all__ = ["application"]
 
 
-def exact(accounts: Any, stages: Any = STAGES) -> dict[Stage, Holding]:
-    grouped = accounts.order_by().values_list("stage").annotate(count=Count("*"), forecasts=Sum("forecast"))
+def exact(accounts: Any, stages: Any = STAGES, *, by: Any = None) -> dict[Stage, Holding]:
+    grouped = accounts().order_by().values_list("stage").annotate(count=Count("*"), forecasts=Sum("forecast"))
     counted = {stage: Holding(count, forecast) for stage, count, forecast in grouped}
     return {stage: counted.get(stage, Holding()) for stage in stages}
 

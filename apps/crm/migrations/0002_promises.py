@@ -124,14 +124,31 @@ CREATE TRIGGER account_touched_update BEFORE UPDATE ON crm_account
     ) EXECUTE FUNCTION crm_account_touched();
 """
 
-# What the bills of an account come to for the numbers the team is run by. The accounts are locked first, so that of two reports at once the second sees what the first has told.
+# The end of the first billing period to end after each entry of these accounts, a day early: the report's time zone may
+# begin its day before or after UTC does.
+ENTRIES = """
+CREATE FUNCTION crm_entry_renews(ids bigint[]) RETURNS void LANGUAGE sql AS $$
+    UPDATE crm_entry kept SET renewed_on = told.renewed_on
+    FROM (
+        SELECT entry.id, entry.renewed_on AS before, (
+            SELECT min(period_end) FROM crm_bill bill WHERE bill.account_id = entry.account_id AND status <> 'void'
+            AND period_end >= (entry.at AT TIME ZONE 'UTC')::date - 1) AS renewed_on
+        FROM crm_entry entry WHERE entry.account_id = ANY(ids)
+    ) told
+    WHERE kept.id = told.id AND told.renewed_on IS DISTINCT FROM told.before
+$$;
+"""
+
+# What the bills of accounts come to for the numbers the team is run by, kept: how many rows were another before. The
+# accounts are locked first, so that of two reports at once the second sees what the first has told.
 BILLED = """
-CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE changed bigint;
 BEGIN
     PERFORM FROM crm_account WHERE id = ANY(ids) ORDER BY id FOR NO KEY UPDATE;
     WITH dated AS (
-        SELECT bill.id, account_id, amount, currency, status IN ('open', 'paid', 'uncollectible') AS made, period_end,
-               date_trunc('month', COALESCE(GREATEST(period_end - 1, period_start), due_on))::date AS month
+        SELECT bill.id, account_id, amount, currency, status IN ('open', 'paid', 'uncollectible') AS made,
+               date_trunc('month', COALESCE(GREATEST(period_end - 1, period_start), due_on)::timestamp)::date AS month
         FROM crm_bill bill WHERE account_id = ANY(ids) AND status <> 'void'
     ), firsts AS (
         SELECT DISTINCT ON (account_id) account_id, month, currency FROM dated
@@ -147,28 +164,30 @@ BEGIN
                    WHERE made AND dated.month = firsts.month + interval '3 months'
                      AND dated.currency = firsts.currency), 0) AS kept_billed,
                COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount > 0), FALSE) AS kept,
-               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount = 0), FALSE) AS at_zero,
-               min(period_end) FILTER (WHERE period_end >= (account.entered_at AT TIME ZONE 'UTC')::date - 1) AS renewed_on
+               COALESCE(bool_or(made AND dated.month = firsts.month + interval '3 months' AND amount = 0), FALSE) AS at_zero
         FROM crm_account account
         LEFT JOIN dated ON dated.account_id = account.id
         LEFT JOIN firsts ON firsts.account_id = account.id
         WHERE account.id = ANY(ids)
         GROUP BY account.id, firsts.month, firsts.currency
     )
-    INSERT INTO crm_billed AS kept
-        (account_id, cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on)
-    SELECT id, month, COALESCE(currency, ''), billed, counted.kept_billed, counted.kept, counted.at_zero,
-           counted.renewed_on
+    INSERT INTO crm_billed AS kept (account_id, cohort_on, currency, cohort_billed, kept_billed, kept, at_zero)
+    SELECT id, month, COALESCE(currency, ''), billed, counted.kept_billed, counted.kept, counted.at_zero
     FROM counted
+    -- An account without bills says as much by having no row, until it has had one.
+    WHERE month IS NOT NULL OR EXISTS (SELECT FROM crm_billed WHERE account_id = counted.id)
+       OR EXISTS (SELECT FROM crm_bill WHERE account_id = counted.id)
     ON CONFLICT (account_id) DO UPDATE
-        SET (cohort_on, currency, cohort_billed, kept_billed, kept, at_zero, renewed_on) =
+        SET (cohort_on, currency, cohort_billed, kept_billed, kept, at_zero) =
             (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
-             excluded.at_zero, excluded.renewed_on)
-        WHERE (kept.cohort_on, kept.currency, kept.cohort_billed, kept.kept_billed, kept.kept, kept.at_zero,
-               kept.renewed_on)
+             excluded.at_zero)
+        WHERE (kept.cohort_on, kept.currency, kept.cohort_billed, kept.kept_billed, kept.kept, kept.at_zero)
               IS DISTINCT FROM
               (excluded.cohort_on, excluded.currency, excluded.cohort_billed, excluded.kept_billed, excluded.kept,
-               excluded.at_zero, excluded.renewed_on);
+               excluded.at_zero);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM crm_entry_renews(ids);
+    RETURN changed;
 END $$;
 
 CREATE FUNCTION crm_bill_told() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -245,6 +264,7 @@ DROP FUNCTION crm_credit_corrects CASCADE;
 DROP FUNCTION crm_credit_immutable CASCADE;
 DROP FUNCTION crm_bill_told CASCADE;
 DROP FUNCTION crm_billed_keep CASCADE;
+DROP FUNCTION crm_entry_renews CASCADE;
 DROP FUNCTION crm_account_touched CASCADE;
 DROP FUNCTION crm_account_undecided CASCADE;
 DROP FUNCTION crm_account_stage_guard CASCADE;
@@ -263,6 +283,6 @@ class Migration(migrations.Migration):
     dependencies = [("crm", "0001_initial"), ("auth", "0012_alter_user_first_name_max_length")]
 
     operations = [
-        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED + BILLED + CREDITS + RISKS, UNDONE),
+        migrations.RunSQL(STAGE + LEDGER + RENEWAL + SCOPE + TOUCHED + ENTRIES + BILLED + CREDITS + RISKS, UNDONE),
         migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.expressions import Combinable
 
 from apps.crm.models.notice import Notice
 from apps.crm.models.user import User
@@ -35,7 +36,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def open(self) -> TaskQuerySet:
         return self.filter(done_at__isnull=True)
 
-    def due_by(self, day: date) -> TaskQuerySet:
+    def due_by(self, day: date | Combinable) -> TaskQuerySet:
         """Open, and due on a day or before."""
         return self.open().filter(due_on__lte=day)
 

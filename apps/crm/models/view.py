@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower
 from django.http import QueryDict
 
@@ -30,10 +31,10 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
     def standing(self) -> SavedViewQuerySet:
         return self.filter(deleted_at__isnull=True)
 
-    def of(self, user: User) -> SavedViewQuerySet:
-        """Those a person can open, by name: their own, and what others share."""
-        mine_or_shared = self.standing().filter(Q(owner=user.pk) | Q(shared=True))
-        return mine_or_shared.select_related("owner").order_by(Lower("name"), "pk")
+    def of(self, user: int | Combinable) -> SavedViewQuerySet:
+        """Those the person of this id can open, by name: their own, and what others share."""
+        mine_or_shared = self.standing().filter(Q(owner=user) | Q(shared=True))
+        return mine_or_shared.order_by(Lower("name"), "pk")
 
 
 class SavedView(models.Model):

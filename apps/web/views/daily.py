@@ -15,8 +15,9 @@ from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.crm.filters import AccountFilter, DailyFilter
-from apps.crm.keyset import count_text, counts, page
+from apps.crm.filters import AccountFilter, DailyFilter, EveryFilter
+from apps.crm.kept import NOW, Kept, Text, as_it_is, still
+from apps.crm.keyset import count_text, counting, page, shares, together
 from apps.crm.models import Account, Bulk, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
 from apps.crm.pipeline import Stage
@@ -128,16 +129,48 @@ def piles(numbers: Numbers, user: User) -> dict[str, AccountQuerySet]:
     return {pile.key: pile.of(awake, numbers, user) for pile in PILES}
 
 
+def _work(numbers: Numbers, user: User) -> Text:
+    still_open = Account.objects.in_open_stages()
+    return shares(still_open, {"all": still_open.awake(numbers.today), **piles(numbers, user)})
+
+
+def _shown(asked: AccountFilter) -> Text:
+    # Without a filter it is all of them, which are counted with the piles.
+    shown = {"shown": asked.qs} if asked.filters else {}
+    return counting({**shown, "bulks": Bulk.objects.to_tell(asked.user)})
+
+
+_WORK, _SHOWN = Kept(_work, into=as_it_is), Kept(_shown, into=as_it_is)
+
+
+def _of_work(numbers: Numbers, user: User) -> Text:
+    """The question how many accounts each pile holds."""
+    return _WORK.text(
+        numbers, user, by=(numbers.standing, user.pk, user.looked_from, user.today(numbers.now))
+    )
+
+
+def _counted(asked: AccountFilter) -> dict[str, Any]:
+    """How many accounts are shown and in each pile, how many changes of many are under way, and the mark of now."""
+    [(mark,)] = NOW.ask()
+    found: dict[str, Any] = {"mark": mark}
+    shown = _SHOWN.text(asked, by=(asked.same, asked.user.pk)) if asked.same else _shown(asked)
+    text = together(shown, _of_work(asked.numbers, asked.user))
+    [counted] = still(text, mark)
+    found |= zip(text.names, counted, strict=True)
+    return {"shown": found["all"], **found}
+
+
 @require_safe
 def daily(request: SignedIn) -> HttpResponse:
     """The list for a query string: filters, order, columns, one page of rows, and the piles above it."""
     if not request.GET and request.user.opens_with_id:
         return redirect(f"{reverse('web:daily')}?view={request.user.opens_with_id}")
     numbers, asked = _read(request)
+    # First of all: what changes behind the mark is drawn anew.
+    found = _counted(asked)
     listed = _rows(request, asked, numbers)
     notices = [*asked.notices, *tables.columns_of(asked.data)[1]]
-    waiting = Bulk.objects.to_tell(request.user)
-    found = counts({"shown": asked.qs, "bulks": waiting, **piles(numbers, request.user)})
     links = _pile_links(asked, found)
     return render(
         request,
@@ -148,7 +181,8 @@ def daily(request: SignedIn) -> HttpResponse:
             "query": asked.with_(),
             "home": home(request.user),
             "notices": [*notices[:NOTICES_SHOWN], *filter(None, [listed["notice"]])],
-            "bulk": waiting.first() if found["bulks"] else None,
+            "since": found["mark"],
+            "bulk": Bulk.objects.to_tell(request.user).first() if found["bulks"] else None,
             "fresh": found["fresh"] and count_text(found["fresh"]),
             "looked": away(numbers.day_of(request.user.looked_from), numbers.today),
             "shown": count_text(found["shown"]),
@@ -165,7 +199,7 @@ def daily(request: SignedIn) -> HttpResponse:
             # For the forms that stand in the page to serve any account.
             "account": Account(pk=0),
             "origin": "list",
-            "people": User.objects.assignable() if request.user.may("task") else [],
+            "people": [one for one in asked.everybody if one.works] if request.user.may("task") else [],
             "kinds": Note.Kind.choices,
             "my_today": request.user.today(numbers.now),
             "today": numbers.today,
@@ -183,7 +217,7 @@ def rows(request: SignedIn) -> HttpResponse:
 @require_safe
 def filters(request: SignedIn) -> HttpResponse:
     """The fields of the filter menu of list and board, the same for every address of theirs."""
-    asked = AccountFilter(QueryDict(), numbers=Policy.at(timezone.now()), user=request.user)
+    asked = EveryFilter(QueryDict(), numbers=Policy.at(timezone.now()), user=request.user)
     answer = render(request, "web/_filters.html", {"asked": asked})
     patch_cache_control(answer, private=True, max_age=FILTERS_SECONDS)
     return answer
@@ -204,7 +238,8 @@ def changed(request: SignedIn) -> HttpResponse:
     given = request.GET.get("ids", "").split(",")[:CHANGED_AT_ONCE]
     ids = [int(pk) for pk in given if pk.isascii() and pk.isdigit() and len(pk) < 19]
     numbers = Policy.at(timezone.now())
-    return HttpResponse(_parts(request, ids, numbers, counts(piles(numbers, request.user))))
+    [found] = _of_work(numbers, request.user).dicts()
+    return HttpResponse(_parts(request, ids, numbers, found))
 
 
 def list_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
@@ -216,7 +251,9 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     columns = _columns_on_screen(request)
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
-        "rows": tables.rows_of(facts, numbers, User.objects.names(), request.user, columns),
+        "rows": tables.rows_of(
+            facts, numbers, {one.pk: one.name for one in User.everybody()}, request.user, columns
+        ),
         "keys": [column.key for column in columns],
         "named": tables.names_of(columns),
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
@@ -238,8 +275,13 @@ def _columns_on_screen(request: SignedIn) -> tuple[tables.Column, ...]:
 
 def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str, Any]:
     columns, _ = tables.columns_of(asked.data)
-    rows = asked.qs.values(*tables.facts_of(columns))
-    found = page(rows, asked.order, cursor=request.GET.get("cursor", ""))
+    facts = tables.facts_of(columns)
+    found = page(
+        lambda: asked.qs.values(*facts),
+        asked.order,
+        cursor=request.GET.get("cursor", ""),
+        by=(asked.same, *facts) if asked.same else None,
+    )
     return {
         "rows": tables.rows_of(found.rows, numbers, asked.people, request.user, columns),
         "columns": columns,

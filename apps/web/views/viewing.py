@@ -110,7 +110,7 @@ def opens_with(request: SignedIn, pk: int) -> HttpResponse:
 
 
 def _view(request: SignedIn, pk: int) -> SavedView:
-    view: SavedView = get_object_or_404(SavedView.objects.of(request.user), pk=pk)
+    view: SavedView = get_object_or_404(SavedView.objects.of(request.user.pk), pk=pk)
     return view
 
 
