@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from apps.crm.models import StageTransition
 from apps.crm.models.moving import Refused
-from apps.crm.pipeline import STAGES, Stage, refusal
+from apps.crm.options import refusal
+from apps.crm.pipeline import STAGES, Stage
 from tests.apis import Api
 from tests.factories import NOW, account, snapshot, user, with_facts
 

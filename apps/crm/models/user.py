@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser, Group, UserManager
@@ -122,7 +123,8 @@ def _names(rows: Iterable[tuple[Any, ...]]) -> dict[int, str]:
     return {pk: f"{first} {last}".strip() or username for pk, first, last, username in rows}
 
 
-class Colleague(NamedTuple):
+@dataclass(frozen=True)
+class Colleague:
     """Somebody to be named. ``works``: an account, a task or an alert can be given to them."""
 
     pk: int
@@ -138,10 +140,11 @@ def _everybody() -> Any:
     return User.objects.all().named().annotate(works=models.Exists(works))
 
 
-_EVERYBODY = Kept(_everybody)
-_SIGNED_IN = Kept(
-    lambda: User.objects.with_roles().filter(pk=Given("pk", models.BigIntegerField()), is_active=True)
-)
+def _signed_in() -> Any:
+    return User.objects.with_roles().filter(pk=Given("pk", models.BigIntegerField()), is_active=True)
+
+
+_EVERYBODY, _SIGNED_IN = Kept(_everybody), Kept(_signed_in)
 
 
 class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
@@ -216,7 +219,7 @@ class User(AbstractUser):
         return [Colleague(pk, names[pk], works) for pk, *_, works in rows]
 
     @classmethod
-    def signed_in(cls, pk: int) -> Self | None:
+    def signed_in(cls, pk: int) -> User | None:
         """The active user of this id with their roles, or None. One query."""
         return next(iter(_SIGNED_IN.objects(cls, pk=pk)), None)
 
