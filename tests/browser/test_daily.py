@@ -482,6 +482,7 @@ def test_on_a_phone_the_buttons_of_a_row_edit_it(opened):
     Label.objects.create(name="Beta")
     opened.set_viewport_size({"width": 360, "height": 800})
     row(opened, "Birch").locator("th").click(position={"x": 300, "y": 8})
+    row(opened, "Birch").get_by_role("button", name="More for this account").click()
     button = row(opened, "Birch").get_by_role("button", name="Labels")
     assert button.bounding_box()["height"] >= 40
     button.click()
