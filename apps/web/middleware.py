@@ -27,6 +27,8 @@ def send_again(request: HttpRequest, status: int) -> HttpResponse | None:
     kept = [(name, text) for name, texts in request.POST.lists() for text in texts if name != TOKEN]
     if request.headers.get("Sec-Fetch-Site") != "same-origin" or any("password" in name for name, _ in kept):
         return None
+    if not kept and not request.user.is_authenticated:
+        return None
     return render(request, "web/again.html", {"kept": kept, "files": [*request.FILES]}, status=status)
 
 

@@ -476,7 +476,7 @@ function entry(card, stage, answer) {
   button.dataset.number = number;
   if (answer.refusal) {
     button.ariaDisabled = "true";
-    button.addEventListener("click", () => say(answer.refusal));
+    button.addEventListener("click", () => say({ text: answer.refusal, bad: true }));
   } else {
     button.addEventListener("click", () => {
       menu.hidePopover();
