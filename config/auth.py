@@ -3,6 +3,7 @@
 from allauth.account.auth_backends import AuthenticationBackend
 
 from apps.crm.models import User
+from apps.crm.people import signed_in
 
 
 class Backend(AuthenticationBackend):
@@ -10,4 +11,4 @@ class Backend(AuthenticationBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The active user of a session, or None."""
-        return User.signed_in(user_id)
+        return signed_in(user_id)

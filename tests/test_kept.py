@@ -11,6 +11,7 @@ from apps.crm.kept import NOW as NOW_
 from apps.crm.kept import Given, Kept, still, written
 from apps.crm.keyset import Order, page, shares
 from apps.crm.models import Account, Label, Policy, Task, User
+from apps.crm.people import everybody, signed_in
 from apps.crm.pipeline import Stage
 from apps.web.environment import bar_of
 from apps.web.views.daily import PILES, piles
@@ -67,14 +68,14 @@ def test_so_many_questions_are_kept_and_those_asked_last():
 def test_people_and_what_awaits_them_are_those_of_now_and_of_the_one_who_asks():
     dan, eve = user(username="dan"), user("viewer", username="eve")
     assert [*User.objects.names()] == [dan.pk, eve.pk]
-    assert [(one.pk, one.works) for one in User.everybody()] == [(dan.pk, True), (eve.pk, False)]
+    assert [(one.pk, one.works) for one in everybody()] == [(dan.pk, True), (eve.pk, False)]
     Task.objects.create(account=account(), title="Call", due_on=NOW.date(), assignee=dan, created_at=NOW)
     assert (bar_of(dan).counts["tasks"], bar_of(eve).counts["tasks"]) == ("1", "")
-    seen = User.signed_in(dan.pk)
+    seen = signed_in(dan.pk)
     assert (seen, seen.username, seen.roles, seen._state.adding) == (dan, "dan", {"specialist"}, False)
     User.objects.filter(pk=dan.pk).update(is_active=False)
-    assert User.signed_in(dan.pk) is None
-    assert [one.works for one in User.everybody()] == [False, False]
+    assert signed_in(dan.pk) is None
+    assert [one.works for one in everybody()] == [False, False]
 
 
 def test_the_piles_counted_in_one_reading_are_as_large_as_what_their_links_show():

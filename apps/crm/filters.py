@@ -21,8 +21,9 @@ from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
-from apps.crm.models.user import Colleague, User
+from apps.crm.models.user import User
 from apps.crm.models.view import OF_PAGES, PASSING, SavedView
+from apps.crm.people import Colleague, everybody
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
@@ -162,7 +163,7 @@ class QueryFilter(django_filters.FilterSet):
     @cached_property
     def everybody(self) -> list[Colleague]:
         """Every colleague, those who left included: they may own accounts still. One query."""
-        return User.everybody()
+        return everybody()
 
     @cached_property
     def people(self) -> dict[int, str]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,8 +13,6 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models, transaction
 from django.db.models import Q
-
-from apps.crm.kept import Given, Kept
 
 VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN = ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
 
@@ -90,12 +87,9 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def names(self) -> dict[int, str]:
         """Id to the name shown, in the order of the names."""
-        return _names(self.named())
-
-    def named(self) -> Any:
-        """Id, first and last name, and login, in the order of the names."""
         rows = self.order_by("first_name", "last_name", "username")
-        return rows.values_list("pk", "first_name", "last_name", "username")
+        named = rows.values_list("pk", "first_name", "last_name", "username")
+        return {pk: f"{first} {last}".strip() or username for pk, first, last, username in named}
 
     def to_mention(self) -> list[dict[str, str]]:
         """Login and name of everybody a note may mention, in the order of the names."""
@@ -117,34 +111,6 @@ class UserQuerySet(models.QuerySet["User"]):
     def assignable(self) -> UserQuerySet:
         """The people an account, a task or an alert can be given to."""
         return self.holding(*_WORKS).order_by("first_name", "username")
-
-
-def _names(rows: Iterable[tuple[Any, ...]]) -> dict[int, str]:
-    return {pk: f"{first} {last}".strip() or username for pk, first, last, username in rows}
-
-
-@dataclass(frozen=True)
-class Colleague:
-    """Somebody to be named. ``works``: an account, a task or an alert can be given to them."""
-
-    pk: int
-    name: str
-    works: bool
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def _everybody() -> Any:
-    works = User.objects.filter(pk=models.OuterRef("pk"), is_active=True, groups__name__in=_WORKS)
-    return User.objects.all().named().annotate(works=models.Exists(works))
-
-
-def _signed_in() -> Any:
-    return User.objects.with_roles().filter(pk=Given("pk", models.BigIntegerField()), is_active=True)
-
-
-_EVERYBODY, _SIGNED_IN = Kept(_everybody), Kept(_signed_in)
 
 
 class UserManagerWithRoles(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
@@ -210,18 +176,6 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
-
-    @classmethod
-    def everybody(cls) -> list[Colleague]:
-        """All there are and were, in the order of the names. One query."""
-        rows = _EVERYBODY.rows()
-        names = _names(row[:-1] for row in rows)
-        return [Colleague(pk, names[pk], works) for pk, *_, works in rows]
-
-    @classmethod
-    def signed_in(cls, pk: int) -> User | None:
-        """The active user of this id with their roles, or None. One query."""
-        return next(iter(_SIGNED_IN.objects(cls, pk=pk)), None)
 
     @cached_property
     def roles(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from apps.crm.kept import NOW, Kept, Text, as_it_is, still
 from apps.crm.keyset import count_text, counting, page, shares, together
 from apps.crm.models import Account, Bulk, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
+from apps.crm.people import everybody
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web import tables
@@ -252,7 +253,7 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
         "rows": tables.rows_of(
-            facts, numbers, {one.pk: one.name for one in User.everybody()}, request.user, columns
+            facts, numbers, {one.pk: one.name for one in everybody()}, request.user, columns
         ),
         "keys": [column.key for column in columns],
         "named": tables.names_of(columns),
