@@ -84,7 +84,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Inside of WhiteNoise, whose files lie compressed already. Why pages may be: docs/adr/0015-one-file-each.md
+    # Inside of WhiteNoise, whose files lie compressed already. Why pages may be: docs/adr/0016-one-file-each.md
     "django.middleware.gzip.GZipMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
