@@ -164,3 +164,16 @@ def test_an_answer_stands_until_something_is_written(django_assert_num_queries):
         assert answer() == [("api",), ("beta",)]
         transaction.set_rollback(True)
     assert answer() == [("api",)]
+
+
+def test_a_filter_by_what_is_not_known_yet_narrows_once_it_is():
+    me, numbers = user(username="dan"), Policy.at(NOW)
+
+    def asked():
+        return DailyFilter(QueryDict("label=Later"), numbers=numbers, user=me)
+
+    before = asked()
+    Label.objects.create(name="Later")
+    assert (before.notices, asked().notices) == (["Label “Later” is not known here, so it was ignored."], [])
+    assert before.same != asked().same
+    assert asked().same == asked().same

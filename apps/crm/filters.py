@@ -265,7 +265,8 @@ class AccountFilter(QueryFilter):
         """What the rows asked for depend on: where it is the same, so are they. None where that cannot be told."""
         if self.data.get("q") or self.data.get("cell"):
             return None
-        given = tuple((name, *self.data.getlist(name)) for name in self.filters)
+        # As they were understood: what is not known today may be known tomorrow.
+        given = repr(self.form.cleaned_data)
         theirs = self.user.pk, self.user.looked_from, self.user.today(self.numbers.now)
         of_whom = theirs if {"owner", "fresh", "task"} & self.filters.keys() else ()
         return type(self), given, self.numbers.standing, of_whom
