@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 PAGES = "pages/"
@@ -33,6 +34,10 @@ Read = Callable[[str], str]
 
 class JoinedStorage(CompressedManifestStaticFilesStorage):
     """Joins what each page is made of before it is hashed and compressed."""
+
+    def create_compressor(self, **options: Any) -> Compressor:
+        """By gzip alone, whatever else is installed: Brotli would cost more than it saves."""
+        return Compressor(**options, use_brotli=False)
 
     def post_process(self, paths: dict[str, Any], *args: Any, **options: Any) -> Iterator[Any]:
         if not options.get("dry_run"):

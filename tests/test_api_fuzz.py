@@ -64,7 +64,7 @@ def test_every_answer_is_one_that_is_described(label, mode, monkeypatch):
     def ask(case, known):
         if known and case.path_parameters:
             case.path_parameters.update({name: here[name] for name in case.path_parameters})
-        answer = case.call(headers=bearer)
+        answer = case.call(headers=bearer | {"Accept-Encoding": "identity"})
         case.validate_response(answer, checks=CHECKS)
         answered.append(answer.status_code)
 

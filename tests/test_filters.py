@@ -96,6 +96,7 @@ def test_every_renewal_falls_into_exactly_one_window():
 
 
 def test_label_plan_risk_alert_and_task_narrow_together():
+    me = user()
     wanted = account(Stage.NEW, name="Wanted", plan="yc", payment_risk="high")
     AccountLabel.objects.create(account=wanted, label=Label.objects.create(name="Fast track"))
     Alert.objects.create(account=wanted, kind="missed-outreach", text="…", raised_at=NOW)
@@ -110,8 +111,8 @@ def test_label_plan_risk_alert_and_task_narrow_together():
         "task=week",
         "label=Fast+track&plan=yc&risk=high&alert=any&task=today&stage=new",
     ):
-        assert names(query) == {"Wanted"}, query
-    assert names("task=overdue") == set()
+        assert names(query, user=me) == {"Wanted"}, query
+    assert names("task=overdue", user=me) == set()
     assert names("risk=none") == {"Other"}
 
 

@@ -421,6 +421,18 @@ function drop() {
   if (lane && lane !== home && !calledOff) move(card, lane.dataset.stage, box);
   else fly(card, box);
   letGo();
+  if (calledOff) addEventListener("pointerup", freeClicks, { once: true });
+  else freeClicks();
+}
+
+/** Sortable swallows the click that a drag ends with. Often none comes: left alone, it would swallow somebody's next. */
+function freeClicks() {
+  setTimeout(() => {
+    const nothing = document.createElement("span");
+    document.body.append(nothing);
+    nothing.click();
+    nothing.remove();
+  });
 }
 
 document.addEventListener("keydown", (event) => {
