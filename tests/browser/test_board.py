@@ -79,18 +79,6 @@ def test_a_drag_to_a_close_is_followed_by_a_word_on_the_open_audit_with_a_link_t
     expect(page.locator("#audit")).to_be_in_viewport()
 
 
-def test_the_first_click_after_a_drag_is_no_dead_one(open_board, dan):
-    here, other = account(Stage.INITIATED), account(Stage.INITIATED)
-    page = open_board(dan)
-    for to in (Stage.ENGAGED_EMAIL, Stage.CALL_BOOKED):
-        drag(page, here, to)
-        said(page, f"moved to “{to.label}”")
-        card(page, other).locator("a").click()
-        expect(page.get_by_role("dialog", name=other.name)).to_be_visible()
-        page.go_back()
-        expect(page.get_by_role("dialog")).to_have_count(0)
-
-
 def test_on_pick_up_permitted_lanes_light_up_and_each_other_says_why_not(open_board, dan):
     here = account(Stage.AWAITING_FINAL_OUTREACH)
     Account.objects.filter(pk=here.pk).update(engaged_at=timezone.now(), engaged_via="email")
