@@ -217,7 +217,7 @@ def test_the_timeline_tells_what_the_playbooks_did_and_why(client, lead):
     among_all = read(client, f"/accounts/{moved.pk}/")
     assert "The playbook acted" not in among_all
     assert f"The playbook {FINAL} moved it to" in among_all
-    assert "Renews 2026-11-26, in 5 days" in among_all
+    assert "Renews 26 Nov, in 5 days" in among_all
 
 
 @pytest.mark.django_db(transaction=True)
