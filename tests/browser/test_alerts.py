@@ -91,6 +91,7 @@ def test_one_press_acknowledges_snoozes_or_assigns(opened):
     opened.locator("#form").get_by_role("button", name="Assign").click()
     expect(row(opened, "Amber").locator(".assignee")).to_have_text("Dan")
     assert alert_of("Amber").assignee == dan
+    expect(row(opened, "Amber").locator("th a")).to_be_focused()
     opened.keyboard.press("s")
     opened.locator("#form").get_by_role("button", name="In a week").click()
     expect(row(opened, "Amber")).to_have_count(0)

@@ -72,7 +72,6 @@ def test_going_back_from_an_account_keeps_what_was_half_typed_on_it(opened):
 @pytest.mark.parametrize("fails", [500, 502, 0])
 def test_a_server_that_fails_is_told_and_the_note_stays_until_it_is_taken(opened, fails):
     opened.excused.extend(["status of 5", "Failed to fetch", "ERR_FAILED", "ERR_CONNECTION"])
-    write(opened)
 
     def fail(route):
         if fails:
@@ -80,7 +79,10 @@ def test_a_server_that_fails_is_told_and_the_note_stays_until_it_is_taken(opened
         else:
             route.abort()
 
+    # Before the page is used: what is asked at once after it may still slip through.
     opened.route("**/note/", fail)
+    opened.reload()
+    write(opened)
     opened.keyboard.press("Control+Enter")
     expect(opened.locator(".toast.bad")).to_contain_text("Nothing was changed; try again.")
     expect(opened.locator("#form textarea")).to_have_value(WORDS)

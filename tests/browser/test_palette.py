@@ -39,6 +39,7 @@ SHOWN = [
 
 
 def ask(page, text, keys="/"):
+    page.wait_for_load_state()
     page.keyboard.press(keys)
     expect(page.locator("#palette input")).to_be_focused()
     page.keyboard.type(text)
@@ -85,6 +86,7 @@ def test_what_was_looked_at_lately_comes_first_when_nothing_is_typed(opened):
     ask(opened, "copper")
     opened.keyboard.press("Enter")
     expect(opened.locator("#account-name")).to_have_text("Copper Union")
+    opened.wait_for_load_state()
     opened.goto("/tasks/")
     opened.keyboard.press("/")
     expect(opened.locator("#found")).to_contain_text("Looked at lately")
