@@ -15,7 +15,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum, TextField
 from django.db.models.expressions import RawSQL
 
-from apps.crm.kept import Given, Kept, Text, as_it_is, fixed, written
+from apps.crm.kept import Given, Kept, Text, as_it_is, fixed
 from apps.crm.keyset import counting
 from apps.crm.models import Call
 from apps.crm.options import likeliest_first
@@ -126,8 +126,9 @@ def first_rows(
     ``by`` stands for the accounts and the numbers: where it is the same, so are they.
     """
     rows: dict[Stage, list[Row]] = {stage: [] for stage in sizes}
-    text = _first(accounts, numbers) if by is None else _FIRST.text(accounts, numbers, by=by)
-    for values in text.ask(stages=[str(stage) for stage in sizes], sizes=[*sizes.values()]):
+    for values in _FIRST.rows(
+        accounts, numbers, by=by, stages=[str(stage) for stage in sizes], sizes=[*sizes.values()]
+    ):
         row = Row(*values)
         rows[Stage(row.stage)].append(row)
     return rows
@@ -144,16 +145,11 @@ def holdings(
     still_open = tuple(stage for stage in stages if stage in OPEN)
     closed = tuple(stage for stage in stages if stage not in OPEN)
     if still_open:
-        text = (
-            written(_held(accounts, still_open))
-            if by is None
-            else _HELD.text(accounts, still_open, by=(by, still_open))
-        )
-        for stage, count, forecast in text.ask():
+        for stage, count, forecast in _HELD.rows(accounts, still_open, by=by and (by, still_open)):
             found[Stage(stage)] = Holding(count, forecast)
     if closed:
-        text = _closed(accounts, closed) if by is None else _CLOSED.text(accounts, closed, by=(by, closed))
-        found |= {stage: Holding(count) for stage, count in zip(closed, text.ask()[0], strict=True)}
+        [counted] = _CLOSED.rows(accounts, closed, by=by and (by, closed))
+        found |= {stage: Holding(count) for stage, count in zip(closed, counted, strict=True)}
     return found
 
 

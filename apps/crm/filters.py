@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 import django_filters
 from django import forms
 from django.db import models
-from django.db.models import Case, Exists, F, Func, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce, Concat, NullIf, Upper
 from django.http import QueryDict
 
-from apps.crm.kept import Given, Kept
+from apps.crm.kept import AnyOf, Given, Kept
 from apps.crm.keyset import Column, Order
 from apps.crm.metrics import cell
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
@@ -185,13 +185,6 @@ class QueryFilter(django_filters.FilterSet):
                 if one:
                     found.append(Chosen(name, one, f"{self.filters[name].label}: {words.get(one, one)}"))
         return found
-
-
-class AnyOf(Func):
-    """Whether an id is one of an array: quick with any number of ids, and the planner sees how many they are."""
-
-    template, arg_joiner = "%(expressions)s::bigint[])", " = ANY("
-    output_field = models.BooleanField()
 
 
 _VIEWS = Kept(lambda: SavedView.objects.of(Given("me", models.BigIntegerField())))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
-from django.db.models.expressions import Expression, RawSQL
+from django.db.models.expressions import Expression, Func
 from psycopg.sql import Literal
 
 # A question may differ by the day or by the person; of each kind so many are kept, those asked last.
@@ -31,11 +31,11 @@ class Given(Expression):
         return "%s", (self,)
 
 
-def any_of(column: str, name: str) -> RawSQL:
-    """Whether a column of the table holds one of the ids that are given by this name."""
-    return RawSQL(
-        f"{column} = ANY(%s::bigint[])", [Given(name, models.BigIntegerField())], models.BooleanField()
-    )  # nosec B611
+class AnyOf(Func):
+    """Whether an id is one of an array: quick with any number of ids, and the planner sees how many they are."""
+
+    template, arg_joiner = "%(expressions)s::bigint[])", " = ANY("
+    output_field = models.BooleanField()
 
 
 class Text(NamedTuple):
@@ -132,7 +132,8 @@ def as_it_is(text: Text) -> Text:
 
 class Kept:
     """A kind of question: ``write`` makes the query from ``about``, what it depends on otherwise than by the values
-    given. ``by`` stands for ``about``: where it is the same, the question is the same."""
+    given. ``by`` stands for ``about``: where it is the same, the question is the same. Where it is None that cannot be
+    told, and the question is written anew."""
 
     def __init__(
         self, write: Callable[..., Any], into: Callable[[Any], Text] = written, most: int = MOST_KEPT
@@ -141,6 +142,8 @@ class Kept:
         self._texts: OrderedDict[Hashable, Text] = OrderedDict()
 
     def text(self, *about: Any, by: Hashable = ()) -> Text:
+        if by is None:
+            return self._into(self._write(*about))
         text = self._texts.get(by)
         if text is None:
             text = self._texts[by] = self._into(self._write(*about))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import DateTimeField
+from django.db.models import BigIntegerField, DateTimeField, F
 from django.http import QueryDict
 from markupsafe import escape
 
-from apps.crm.kept import Given, Kept, any_of
+from apps.crm.kept import AnyOf, Given, Kept
 from apps.crm.models import AccountLabel, Call, Contact, User
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.waiting import first_outreach_due_on
@@ -367,9 +367,10 @@ def _badges(fact: Facts, numbers: Numbers, call_at: datetime | None) -> list[Wor
     return [Word(text, meaning) for holds, text, meaning in told if holds]
 
 
+_IDS = Given("ids", BigIntegerField())
 _LABELS = Kept(
     lambda: (
-        AccountLabel.objects.filter(any_of("account_id", "ids"))
+        AccountLabel.objects.filter(AnyOf(F("account"), _IDS))
         .order_by("label__name")
         .values_list("account", "label__name")
     )
@@ -377,7 +378,7 @@ _LABELS = Kept(
 _CALLS = Kept(
     lambda: (
         Call.objects.filter(
-            any_of("account_id", "ids"),
+            AnyOf(F("account"), _IDS),
             status=Call.Status.BOOKED,
             starts_at__gte=Given("begin", DateTimeField()),
         )

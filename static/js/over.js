@@ -39,7 +39,8 @@ async function show(id, remember) {
     box.setAttribute("aria-labelledby", "account-name");
     box.setAttribute("hx-sync", "this:replace");
     box.tabIndex = -1;
-    box.innerHTML = '<button type="button" class="icon-button shut" aria-label="Close">✕</button><div class="over-body"></div>';
+    // While it is open, the page's own main part is inert.
+    box.innerHTML = '<button type="button" class="icon-button shut" aria-label="Close">✕</button><div class="over-body" role="main"></div>';
     box.hidden = true;
     document.body.append(box);
     coming = box;

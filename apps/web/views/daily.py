@@ -155,7 +155,7 @@ def _counted(asked: AccountFilter) -> dict[str, Any]:
     """How many accounts are shown and in each pile, how many changes of many are under way, and the mark of now."""
     [(mark,)] = NOW.ask()
     found: dict[str, Any] = {"mark": mark}
-    shown = _SHOWN.text(asked, by=(asked.same, asked.user.pk)) if asked.same else _shown(asked)
+    shown = _SHOWN.text(asked, by=asked.same and (asked.same, asked.user.pk))
     text = together(shown, _of_work(asked.numbers, asked.user))
     [counted] = still(text, mark)
     found |= zip(text.names, counted, strict=True)
@@ -281,7 +281,7 @@ def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str
         lambda: asked.qs.values(*facts),
         asked.order,
         cursor=request.GET.get("cursor", ""),
-        by=(asked.same, *facts) if asked.same else None,
+        by=asked.same and (asked.same, *facts),
     )
     return {
         "rows": tables.rows_of(found.rows, numbers, asked.people, request.user, columns),
