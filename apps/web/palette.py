@@ -68,10 +68,10 @@ def _commands() -> Iterator[Command]:
             section.label, f"settings {section.says}", address=address(f"web:{section.name}"), rare=True
         )
     for name, number in NUMBERS.items():
-        where = address("web:policy_number", name)
-        yield Command(
-            f"Policy: {number.says}", f"settings {name.replace('_', ' ')}", address=where, rare=True
-        )
+        where, plain = address("web:policy_number", name), name.replace("_", " ")
+        # What goes on from the number above it says nothing by itself.
+        says = plain if number.says.startswith("…") else number.says
+        yield Command(f"Policy: {says}", f"settings {plain}", address=where, rare=True)
     for playbook in PLAYBOOKS.values():
         where = address("web:playbook", playbook.name)
         yield Command(f"Playbook {playbook.name}", playbook.says, address=where, rare=True)

@@ -118,26 +118,24 @@ def playbook(request: SignedIn, name: str) -> HttpResponse:
 
 @require_safe
 def ahead(request: SignedIn, name: str) -> HttpResponse:
-    """The next days of a playbook, simulated: a part that its page asks for once it stands."""
+    """The next days of a playbook, simulated: a part that its page asks for once it stands, or a page by itself."""
     shown, now, began = found(name), timezone.now(), monotonic()
+    context: dict[str, Any] = {"playbook": shown, "busy": False}
     try:
         told = simulate.ahead(shown, now=now, enough=after(SECONDS_AHEAD))
     except simulate.Busy:
-        return render(request, "web/playbook_ahead.html", {"playbook": shown, "busy": True})
-    return render(
-        request,
-        "web/playbook_ahead.html",
-        {
-            "playbook": shown,
-            "busy": False,
+        context["busy"] = True
+    else:
+        context |= {
             "ahead": told,
             "all_days": simulate.DAYS,
             "today": Policy.at(now).today,
             "total": sum(day.count for day in told.days),
             "most": max((day.count for day in told.days), default=0),
             "seconds": f"{monotonic() - began:.1f}",
-        },
-    )
+        }
+    part = "HX-Request" in request.headers
+    return render(request, "web/playbook_ahead.html" if part else "web/playbook_ahead_page.html", context)
 
 
 @require_safe
