@@ -5,12 +5,19 @@ from itertools import cycle
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from apps.crm import demo
-from apps.crm.models import Account, User
+from apps.crm.models import Account, Label, User
+from apps.crm.models.bulk import Bulk
+from apps.crm.models.entry import Entry
 from apps.crm.models.user import ROLES
+from apps.intake.models import Event, Import
+from apps.outbox.models import Message
 from apps.web.roles import addresses
 from tests.browser.boards import VIOLATIONS
 from tests.test_roles import NAMES
@@ -24,6 +31,15 @@ WITHIN = {
     "settings/templates/": "initial-outreach",
     "playbooks/<slug:name>/ahead/": "none",
 }
+# Pages that stand beside the walked ones: the admin's, and those of somebody's own login.
+BESIDE = (
+    "/admin/",
+    "/admin/crm/account/",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+    "/accounts/logout/",
+)
+REPORTS = ("/reports/", "/reports/pipeline/", "/reports/team/", "/revenue/")
 # What print has for ink: that of the light scheme, whatever the screen has.
 INK = "oklch(0.25 0.012 270)"
 WIDTHS = (360, 768, 1440, 1920)
@@ -55,17 +71,41 @@ def seeded():
     return User.objects.get(username="admin")
 
 
-def filled(route, here):
+def rows(person, client):
+    """One of each thing but an account that has a page of its own: its id, by how the addresses begin."""
+    now = timezone.now()
+    letter = Message.mail("a-letter", to="ann@acme.example", kind="digest", subject="Monday", now=now)
+    letter.text, letter.html = "Three calls", "<p>Three calls</p>"
+    with transaction.atomic():
+        [letter] = Message.objects.write([letter])
+    told = Event.objects.create(
+        provider="ingest", external_id="told", state="unmatched", body=b"{}", received_at=now
+    )
+    client.post("/import/", {"file": SimpleUploadedFile("accounts.csv", b"external_id,name\na-1,Acme\n")})
+    many = Bulk.objects.create(kind="assign", by=person, at=now, finished_at=now)
+    return {
+        "daily/many/": many.pk,
+        "events/": told.pk,
+        "import/": Import.objects.get().pk,
+        "outbox/": letter.pk,
+        "settings/labels/": Label.objects.first().pk,
+        "settings/team/": person.pk,
+    }
+
+
+def filled(route, ids):
     word = next((WITHIN[start] for start in sorted(WITHIN, reverse=True) if route.startswith(start)), "none")
-    return "/" + re.sub(r"<(\w+):\w+>", lambda found: str(here.pk) if found[1] == "int" else word, route)
+    pk = next((pk for start, pk in ids.items() if route.startswith(start)))
+    return "/" + re.sub(r"<(\w+):\w+>", lambda found: str(pk) if found[1] == "int" else word, route)
 
 
 def pages(person, here):
     """The addresses that answer with a whole page."""
     client = Client(raise_request_exception=False)
     client.force_login(person)
+    ids = {**rows(person, client), "": here.pk}
     for address in addresses():
-        path = filled(address.route, here)
+        path = filled(address.route, ids)
         answer = client.get(path)
         if answer.status_code == 200 and not answer.streaming and b"<main" in answer.content:
             yield path
@@ -77,7 +117,8 @@ def test_every_page_is_accessible_and_fits_whatever_the_width_and_the_light(page
     login(page, person)
     page.context.add_init_script(VIOLATIONS)
     wrong = {}
-    for path, (look, scheme) in zip(pages(person, here), cycle(LOOKS), strict=False):
+    walked = [*pages(person, here)]
+    for path, (look, scheme) in zip(walked, cycle(LOOKS), strict=False):
         # Before the page comes: what a board leaves out of sight keeps the colours it had.
         page.emulate_media(color_scheme=scheme)
         page.goto(path)
@@ -121,10 +162,47 @@ def test_phone_reaches_what_a_row_and_a_list_can_do(page, login):
 def test_numbers_print_in_black_on_white_without_what_is_pressed(page, login):
     login(page, seeded())
     page.emulate_media(media="print", color_scheme="dark")
-    for path in ("/reports/", "/reports/pipeline/", "/reports/team/", "/revenue/"):
+    for path in REPORTS:
         page.goto(path)
         pressed = page.locator("header, main button, main .button, .tabs").evaluate_all(
             "all => all.filter((one) => one.checkVisibility()).map((one) => one.outerHTML)"
         )
         ink = page.locator("main h1").evaluate("(title) => getComputedStyle(title).color")
         assert (pressed, page.locator("main table").count() > 0, ink) == ([], True, INK), path
+
+
+# Of each mark of a plot: its words, whether what is on the screen says its value only once it has the focus, or
+# always, and whether that is within the plot.
+MARKS = """() => [...document.querySelectorAll(".plot .mark")].map((mark) => {
+  const text = mark.querySelector("text");
+  const seen = () => getComputedStyle(text).visibility === "visible";
+  const [before, room] = [seen(), mark.ownerSVGElement.getBoundingClientRect()];
+  mark.focus();
+  const { left, right } = text.getBoundingClientRect();
+  return {
+    words: mark.getAttribute("aria-label") ?? "",
+    says: (mark.getAttribute("aria-label") ?? "").endsWith(text.textContent) && text.textContent !== "",
+    always: before === text.classList.contains("shown"),
+    seen: document.activeElement === mark && seen(),
+    within: left >= room.left - 1 && right <= room.right + 1,
+  };
+})"""
+
+
+def test_each_value_of_a_plot_is_on_the_screen_and_read_aloud_where_the_keyboard_stands(page, login):
+    login(page, seeded())
+    Entry.objects.bring_up_to_date()
+    drawn, wrong = 0, []
+    for path in REPORTS:
+        page.goto(path)
+        marks = page.evaluate(MARKS)
+        drawn += len(marks)
+        wrong += [(path, mark) for mark in marks if not all(mark.values())]
+        read = page.locator("main").aria_snapshot()
+        wrong += [(path, mark["words"]) for mark in marks if f'img "{mark["words"]}"' not in read]
+        # From one to the next by the keyboard, as the eye goes.
+        first, second = page.locator(".plot .mark").nth(0), page.locator(".plot .mark").nth(1)
+        first.focus()
+        page.keyboard.press("Tab")
+        expect(second).to_be_focused()
+    assert (wrong, drawn > 50) == ([], True)
