@@ -200,9 +200,9 @@ def test_each_value_of_a_plot_is_on_the_screen_and_read_aloud_where_the_keyboard
         wrong += [(path, mark) for mark in marks if not all(mark.values())]
         read = page.locator("main").aria_snapshot()
         wrong += [(path, mark["words"]) for mark in marks if f'img "{mark["words"]}"' not in read]
-        # From one to the next by the keyboard, as the eye goes.
-        first, second = page.locator(".plot .mark").nth(0), page.locator(".plot .mark").nth(1)
-        first.focus()
-        page.keyboard.press("Tab")
-        expect(second).to_be_focused()
+        for mark in marks[1:2]:
+            # From one to the next by the keyboard, as the eye goes.
+            page.locator(".plot .mark").first.focus()
+            page.keyboard.press("Tab")
+            expect(page.locator(":focus")).to_have_attribute("aria-label", mark["words"])
     assert (wrong, drawn > 50) == ([], True)
