@@ -178,6 +178,7 @@ MARKS = """() => [...document.querySelectorAll(".plot .mark")].map((mark) => {
   const seen = () => getComputedStyle(text).visibility === "visible";
   const [before, room] = [seen(), mark.ownerSVGElement.getBoundingClientRect()];
   mark.focus();
+  mark.getAnimations({ subtree: true }).forEach((one) => one.finish());
   const { left, right } = text.getBoundingClientRect();
   return {
     words: mark.getAttribute("aria-label") ?? "",
