@@ -104,7 +104,11 @@ _KEPT_BY_OTHERS: list[Any] = [
 class AccountAdmin(Records):
     form = AccountForm
     list_display = ["name", "external_id", "stage", "renewal_on", "forecast", "plan", "owner", "changed_at"]
-    list_filter = ["stage", "plan", "payment_risk", "scope", "held_by", "quarantine"]
+    list_filter: ClassVar[Any] = [
+        *("stage", "plan", "payment_risk", "scope"),
+        ("held_by", admin.EmptyFieldListFilter),
+        ("quarantine", admin.EmptyFieldListFilter),
+    ]
     list_select_related = ["owner"]
     search_fields = ["name"]
     search_help_text = "A part of the name, the domain or the external id"
