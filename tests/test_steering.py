@@ -234,6 +234,9 @@ def test_the_next_days_are_a_part_of_the_page_that_everybody_reads(client):
     assert Run.objects.count() + Act.objects.count() + Switch.objects.count() == 0
     none = read(client, f"/playbooks/{MISSED}/ahead/")
     assert "It would act on nobody." in none
+    # Without a script it is a page by itself.
+    alone = client.get(f"/playbooks/{MISSED}/ahead/", headers={"HX-Request": "true"}).text
+    assert ("<main" in none, "<main" in alone, "It would act on nobody." in alone) == (True, False, True)
 
 
 @pytest.mark.django_db(transaction=True)

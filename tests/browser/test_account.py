@@ -280,6 +280,19 @@ def test_the_page_and_the_slide_over_are_accessible(three, axe):
     axe(three)
 
 
+def test_a_fact_that_somebody_changed_meanwhile_shows_both_and_theirs_can_be_taken(amber):
+    here, dan = amber.accounts[0], user(username="dan.ohm", first_name="Dan", last_name="Ohm")
+    deaf(amber)
+    amber.get_by_role("button", name="Change: Owner").click()
+    here.edit(now=timezone.now(), owner=dan)
+    amber.locator("#edit-owner select").select_option(str(amber.person.pk))
+    amber.locator("#edit-owner").get_by_role("button", name="Assign").click()
+    expect(amber.locator("#clash")).to_contain_text("Dan Ohm")
+    amber.get_by_role("button", name="Take theirs").click()
+    expect(amber.locator("#clash")).to_have_count(0)
+    assert Account.objects.get(pk=here.pk).owner == dan
+
+
 @pytest.fixture
 def colleagues():
     user(username="dan.ohm", first_name="Dan", last_name="Ohm")

@@ -79,6 +79,17 @@ def test_a_drag_to_a_close_is_followed_by_a_word_on_the_open_audit_with_a_link_t
     expect(page.locator("#audit")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize(("name", "says"), [("Rows", "Renewal week"), ("Look back", "Since Monday")])
+def test_a_menu_of_the_head_stands_under_its_button(open_board, dan, name, says):
+    page = open_board(dan, viewport={"width": 1440, "height": 900})
+    button = page.get_by_role("button", name=name)
+    button.click()
+    expect(page.get_by_role("link", name=says)).to_be_visible()
+    above, menu = button.bounding_box(), page.locator(".menu:popover-open").bounding_box()
+    assert menu["y"] >= above["y"] + above["height"]
+    assert menu["x"] + menu["width"] == pytest.approx(above["x"] + above["width"], abs=2)
+
+
 def test_on_pick_up_permitted_lanes_light_up_and_each_other_says_why_not(open_board, dan):
     here = account(Stage.AWAITING_FINAL_OUTREACH)
     Account.objects.filter(pk=here.pk).update(engaged_at=timezone.now(), engaged_via="email")
