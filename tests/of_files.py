@@ -45,6 +45,17 @@ def least(took, part):
     return sorted(took)[math.ceil(len(took) * part / 10) - 1] if took else None
 
 
+def ratio(part, whole):
+    """A share to four places; None of nothing."""
+    return (Decimal(part) / Decimal(whole)).quantize(Decimal("0.0001")) if whole else None
+
+
+def shares(cells):
+    """What follows from the counts of a row of retention, by cohort or by path."""
+    number, lost = len(cells["accounts"]), len(cells["lost"])
+    return {"share": ratio(len(cells["kept"]), number), "may_be_lost": math.floor(number / 10 - lost)}
+
+
 class Files:
     """The exported files, and the numbers worked out from them row by row: accounts by cell, amounts beside them."""
 
@@ -112,6 +123,9 @@ class Files:
             month = date.fromisoformat(key[0])
             if plus(month, 4) > TODAY:
                 continue
+            found[key]["accounts"] = len(cell["accounts"])
+            for column in ("accounts", "first", "third"):
+                found[key][column.upper()] = {*cell["accounts"]}
             for name in cell["accounts"]:
                 _, currency = self.cohort(name)
                 for column, of in (("first", month), ("third", plus(month, 3))):
@@ -217,24 +231,30 @@ class Files:
     def time_in_stage(self):
         stays = defaultdict(list)
         groups = {S.ENGAGED_EMAIL: "group 3", S.CALL_BOOKED: "group 3", **dict.fromkeys(CALLED, "group 4")}
-        for moves in self.moves.values():
+        for name, moves in self.moves.items():
             for (_, stage, at, _), (_, _, left, _) in pairwise(moves):
-                stays[stage].append((at, left))
+                stays[stage].append((at, left, name))
             begun = None
             for _, to, at, _ in moves:
                 group = groups.get(to)
                 if begun and begun[0] != group:
-                    stays[begun[0]].append((begun[1], at))
+                    stays[begun[0]].append((begun[1], at, name))
                     begun = None
                 if group and begun is None:
                     begun = group, at
         closed = {S.ONBOARDED_NO_ENGAGEMENT, S.ONBOARDED_ENGAGED, S.SALES_HANDOFF, S.CHURNED, ""}
-        found = {}
+        found, behind = {}, {}
         for place, times in stays.items():
-            took = [(left.date() - at.date()).days for at, left in times if left.date() >= TODAY - days(90)]
+            ended = [
+                ((left.date() - at.date()).days, name)
+                for at, left, name in times
+                if left.date() >= TODAY - days(90)
+            ]
+            took = [number for number, _ in ended]
             if took and place not in closed:
                 found[(str(place),)] = {"stays": len(took), "median": least(took, 5), "p90": least(took, 9)}
-        return found
+                behind[(str(place),)] = {name for _, name in ended}
+        return found, behind
 
     def bills_ahead(self):
         """Each bill of the next 60 days and each overdue one: its account, and what is counted of it."""

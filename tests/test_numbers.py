@@ -1,5 +1,7 @@
 """The numbers: their rules at the edges, and who may see and take them out."""
 
+import re
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -9,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.crm.metrics import METRICS
+from apps.crm.metrics.base import counted
 from apps.crm.models import Bill, Billed, ClosedMonth, Entry, Policy
 from apps.crm.models.user import ADMIN, LEAD, REVENUE, ROLES
 from tests.apis import Api, assert_error
@@ -91,8 +94,8 @@ def test_a_change_of_payment_risk_counts_and_its_confirmation_does_not():
     assert (row.values["changes"], row.values["high"], row.values["cleared"]) == (2, 1, 1)
 
 
-def test_a_closed_month_is_kept_once_and_stands_beside_what_became_of_it():
-    made = first_bills(3, date(2026, 7, 1), kept=3)
+def test_a_closed_month_is_kept_once():
+    first_bills(3, date(2026, 7, 1), kept=3)
     first_bills(2, date(2026, 8, 1), kept=1)
     settled = datetime.fromisoformat("2026-11-04T00:30:00Z")
     assert ClosedMonth.objects.close(now=settled - days(1)) == 0
@@ -102,12 +105,89 @@ def test_a_closed_month_is_kept_once_and_stands_beside_what_became_of_it():
         ("retention", date(2026, 7, 1)),
         ("ndr", date(2026, 7, 1)),
     }
-    with time_machine.travel(NOW, tick=False):
-        assert "When it was kept" not in signed_in().get("/reports/").text
-        made[0].bills.filter(period_start=date(2026, 10, 1)).update(status="void")
-        page = signed_in().get("/reports/").text
-    assert "When it was kept, on 4 Nov 2026: Kept 3, Lost 0." in page
-    assert "When it was kept, on 4 Nov 2026: Third month $600." in page
+
+
+def closed_july(made):
+    """July as it closed, and what changed since: a bill was voided, another one came late."""
+    ClosedMonth.objects.close(now=datetime.fromisoformat("2026-11-04T00:30:00Z"))
+    made[0].bills.filter(period_start=date(2026, 10, 1)).update(status="void")
+    [late] = first_bills(1, date(2026, 7, 1), kept=0, amount=150)
+    return late
+
+
+def told_of(page, name):
+    """The rows of a table of a page, as words; a row beneath another has but one cell."""
+    table = page.partition(f'id="{name}"')[2].partition("</section>")[0].partition("<tbody>")[2]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("</tr>")]
+    return [[" ".join(re.sub("<[^>]+>", "", cell).split()) for cell in cells] for cells in rows if cells]
+
+
+@time_machine.travel(NOW, tick=False)
+def test_the_past_does_not_redraw_itself_and_what_it_would_be_today_stands_beside(api):
+    made = first_bills(4, date(2026, 7, 1), kept=3)
+    late = closed_july(made)
+    client = signed_in()
+    page = client.get("/reports/").text
+    retention, ndr = told_of(page, "retention"), told_of(page, "ndr")
+    assert retention[-2:] == [
+        ["Jul 2026", "Entered the pipeline", "4", "3", "1", "0", "75%", "missed by 1"],
+        ["As kept on 4 Nov 2026. Today it would be: Accounts 5, Kept 2, Lost 3."],
+    ]
+    assert ndr == [
+        ["Jul 2026", "Entered the pipeline", "4", "$800", "$600", "75%"],
+        ["As kept on 4 Nov 2026. Today it would be: Accounts 5, First month $950, Third month $400."],
+    ]
+    assert "Jul 2026: 75%" in page and "Jul 2026: 40%" not in page
+    # What is still as it was leads to its accounts, and so does what it would be; what was, is behind nothing.
+    links = [link for link in re.findall(r'href="/\?cell=([^"]+)"', page) if "2026-07-01" in link]
+    assert [link.split("%3A")[:2] for link in links if link.startswith("retention%3A")] == [
+        ["retention", name] for name in ("accounts", "kept", "lost")
+    ]
+    assert late.name in client.get("/", {"cell": "retention:lost:2026-07-01:entered"}).text
+    content = b"".join(client.get("/reports/retention/csv/").streaming_content).decode()
+    assert content.splitlines()[-1] == "2026-07-01,entered,4,3,1,0,0.7500,-1"
+    row = api.get("/metrics/retention").json()["rows"][-1]
+    assert (row["values"]["kept"], row["values"]["share"], row["version"]) == ("3", "0.7500", 1)
+    assert (row["kept_at"], row["now"]) == (
+        "2026-11-04T00:30:00Z",
+        {"accounts": "5", "kept": "2", "lost": "3"},
+    )
+
+
+@time_machine.travel(NOW, tick=False)
+def test_a_month_stays_as_its_own_definition_told_it(monkeypatch):
+    first_bills(4, date(2026, 7, 1), kept=3)
+    settled = datetime.fromisoformat("2026-11-04T00:30:00Z")
+    assert ClosedMonth.objects.close(now=settled) == 2
+    old = METRICS["retention"]
+    fresh = counted("fresh", "Fresh", "cohort_billed > 0")
+    changed = replace(
+        old, version=2, rows=old.rows.replace("billed.kept OR", "FALSE AND"), columns=(*old.columns, fresh)
+    )
+    monkeypatch.setitem(METRICS, "retention", changed)
+    assert ClosedMonth.objects.close(now=NOW) == 0
+    assert told_of(signed_in().get("/reports/").text, "retention")[-2:] == [
+        ["Jul 2026", "Entered the pipeline", "4", "3", "1", "0", "75%", "missed by 1", "–"],
+        ["As kept on 4 Nov 2026, by definition 1. Today it would be: Kept 0, Lost 4, Fresh 4."],
+    ]
+
+
+@time_machine.travel(NOW, tick=False)
+def test_a_row_that_a_closed_month_had_or_had_not_is_told_as_it_was():
+    [gone] = first_bills(1, date(2026, 7, 1), kept=1)
+    gone.bills.update(currency="EUR")
+    first_bills(1, date(2026, 7, 1), kept=1)
+    ClosedMonth.objects.close(now=NOW)
+    gone.delete()
+    [come] = first_bills(1, date(2026, 7, 1), kept=1)
+    come.bills.update(currency="CHF")
+    rows = told_of(signed_in().get("/reports/").text, "retention")
+    assert rows[-4:] == [
+        ["Jul 2026", "CHF", "0", "0", "0", "0", "–", "–"],
+        ["As kept on 21 Nov 2026. Today it would be: Accounts 1, Kept 1."],
+        ["Jul 2026", "EUR", "1", "1", "0", "0", "100%", "0 more"],
+        ["As kept on 21 Nov 2026. Today it would be: Accounts 0, Kept 0."],
+    ]
 
 
 def test_entries_are_read_again_after_each_move_and_only_then():
@@ -195,7 +275,7 @@ def test_the_api_tells_each_number_with_its_definition(api):
         },
         **{"share": "0.6667", "may_be_lost": "-1"},
     }
-    assert row["kept"] == {"accounts": "3", "kept": "2", "lost": "1", "waiting": "0"}
+    assert (row["kept_at"], row["version"], row["now"]) == ("2026-11-21T09:00:00Z", 1, {})
     assert api.get("/metrics/nothing").status_code == 404
 
 

@@ -15,7 +15,7 @@ from apps.playbooks import jobs
 from apps.web import doctor
 from tests.counting import S, numbers, plus, signed_in
 from tests.factories import NOW, TODAY, call, user
-from tests.of_files import Files, least
+from tests.of_files import Files, least, ratio, shares
 
 pytestmark = pytest.mark.django_db
 
@@ -124,8 +124,35 @@ def by_hand(files, name):
         }
     if name == "survey":
         found, means = files.survey()
-        return found, {key: {"mean": mean} for key, mean in means.items()}
+        return found, {
+            key: {"mean": means.get(key), "share": ratio(len(cells["answered"]), len(cells["sent"]))}
+            for key, cells in found.items()
+        }
     found = getattr(files, name.replace("-", "_"))()
+    if name == "retention":
+        undecided = {"share": None}
+        return found, {
+            key: shares(cells) | ({} if key[0] <= str(plus(TODAY.replace(day=1), -4)) else undecided)
+            for key, cells in found.items()
+        }
+    if name == "retention-by-path":
+        few = {key: len(cells["accounts"]) < 20 for key, cells in found.items()}
+        small = "Only {}: a chance more or less says little"
+        return found, {
+            key: {
+                "share": shares(cells)["share"],
+                "small": small.format(len(cells["accounts"])) if few[key] else "",
+            }
+            for key, cells in found.items()
+        }
+    if name == "outreach":
+        return found, {
+            key: {
+                "week_share": ratio(len(cells["in_week"]), len(cells["due_week"])),
+                "time_share": ratio(len(cells["in_time"]), len(cells["due_time"])),
+            }
+            for key, cells in found.items()
+        }
     if name != "load":
         return found, {}
     logins = {person.username: str(person.pk) for person in User.objects.all()}
@@ -138,7 +165,7 @@ def by_hand(files, name):
 
 
 def behind(metric, column, key):
-    return sorted(metric.accounts(column, key, numbers()))
+    return {*metric.accounts(column, key, numbers())}
 
 
 def holds_list(files, name, pks):
@@ -152,7 +179,7 @@ def holds_list(files, name, pks):
             counted = [pks[one] for one in cells.get(column.name, ())]
             assert values[column.name] == len(counted), (name, key, column.name)
             if counted:
-                assert behind(metric, column.name, key) == sorted({*counted}), (name, key, column.name)
+                assert behind(metric, column.name, key) == {*counted}, (name, key, column.name)
         for column, value in others.get(key, {}).items():
             assert values[column] == value, (name, key, column)
 
@@ -164,24 +191,25 @@ def holds_sums(files, name, pks):
     assert {*expected} <= {*rows}
     for key, values in rows.items():
         sums = expected.get(key, {})
-        for column in (
-            column for column in metric.figures if column.name in ("first", "third") or name != "ndr"
-        ):
+        for column in metric.figures:
             assert values[column.name] == sums.get(column.name, 0), (name, key, column.name)
-            if name != "ndr":
-                accounts = sums.get(column.name.upper(), ())
-                # Those of whom a share of nothing is expected stand behind what is expected all the same.
-                assert {pks[one] for one in accounts} <= {*behind(metric, column.name, key)}
+            accounts = {pks[one] for one in sums.get(column.name.upper(), ())}
+            if accounts:
+                assert behind(metric, column.name, key) == accounts, (name, key, column.name)
+        if name == "ndr":
+            assert values["share"] == ratio(sums["third"], sums["first"]) if sums else values["share"] is None
 
 
-def holds_times(files):
-    rows = {row.key: row.values for row in METRICS["time-in-stage"].read(numbers())}
-    expected = files.time_in_stage()
+def holds_times(files, pks):
+    metric, (expected, accounts) = METRICS["time-in-stage"], files.time_in_stage()
+    rows = {row.key: row.values for row in metric.read(numbers())}
     nothing = {"stays": 0, "median": None, "p90": None}
     assert {*expected} <= {*rows}
     assert {key: {name: values[name] for name in nothing} for key, values in rows.items()} == {
         key: expected.get(key, nothing) for key in rows
     }
+    for key, names in accounts.items():
+        assert behind(metric, "stays", key) == {pks[one] for one in names}, key
 
 
 def has_every_edge(files):
@@ -206,7 +234,7 @@ def test_every_number_is_what_the_exported_files_say_to_the_cent_and_the_account
         holds_list(seeded, name, pks)
     for name in SUMS:
         holds_sums(seeded, name, pks)
-    holds_times(seeded)
+    holds_times(seeded, pks)
     assert {*LISTS, *SUMS, "time-in-stage"} == {*METRICS}
 
 

@@ -21,6 +21,8 @@ from tests.factories import account, user
 pytestmark = pytest.mark.django_db
 
 ADDRESSES = list(addresses())
+# Where who is not let in is sent.
+LOGINS = ("/accounts/login/", "/admin/login/")
 # What is there for each parameter of a route; an id is that of an account, and of nothing where it means something
 # else: who may not is told so before it is looked for.
 NAMES = {
@@ -122,6 +124,28 @@ def test_the_admin_is_for_admins(role):
         path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         # Who is signed in and may not is sent to the login, which says so.
         assert told(client.get(path, follow=True).status_code) == expected("admin", role), path
+
+
+def of_the_admin(here):
+    """Every address of the admin: of the site, and of each model all that its admin has."""
+    for pattern in admin.site.urls[0]:
+        for one in getattr(pattern, "url_patterns", [pattern]):
+            route = f"{pattern.pattern}{one.pattern}" if one is not pattern else str(pattern.pattern)
+            if one.name not in ("logout", "catch_all") and not route.startswith("^"):
+                yield "/admin/" + re.sub(r"<[^>]+>", str(here.pk), route)
+
+
+@pytest.mark.parametrize("role", [*ROLES, "nobody"])
+def test_no_address_of_the_admin_lets_in_who_is_no_admin(role):
+    client = Client(raise_request_exception=False) if role == "nobody" else signed_in(role)
+    let_in, paths = [], [*of_the_admin(account(Stage.NEW))]
+    assert len(paths) > 4 * len(admin.site._registry)
+    for path in paths if role != ADMIN else ():
+        for method in ("GET", "POST"):
+            answer = client.generic(method, path)
+            if answer.status_code != 403 and not answer.headers.get("Location", "").startswith(LOGINS):
+                let_in.append((method, path, answer.status_code))
+    assert let_in == []
 
 
 def test_the_rights_are_those_the_team_agreed_on():

@@ -310,11 +310,21 @@ class AccountFilter(QueryFilter):
     def _label_choices(self) -> list[tuple[str, str]]:
         return [(name, name) for name in self.labels]
 
+    @cached_property
+    def _counted(self) -> list[int]:
+        """The accounts behind the figure that is asked for, each as often as it is counted. One query."""
+        found = cell(self.data.get("cell", ""))
+        return found.metric.accounts(found.column.name, found.key, self.numbers) if found else []
+
     def _cell_choices(self) -> list[tuple[str, str]]:
         """The one figure of a report that is asked for, if there is one like that."""
         found = cell(self.data.get("cell", ""))
-        people = {str(pk): name for pk, name in self.people.items()} if found else {}
-        return [(str(found), found.words(people))] if found else []
+        if not found:
+            return []
+        words = found.words({str(pk): name for pk, name in self.people.items()})
+        counted, accounts = len(self._counted), len({*self._counted})
+        # What is listed is accounts, and a figure may count bills.
+        return [(str(found), f"{words} ({counted:,} in {accounts:,})" if counted > accounts else words)]
 
     def searched(self, accounts: AccountQuerySet, name: str, text: str) -> AccountQuerySet:
         return accounts.matching(text)
@@ -347,9 +357,7 @@ class AccountFilter(QueryFilter):
         return accounts.fresh_since(self.user.looked_from)
 
     def counted_in(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
-        found = cell(value)
-        ids = found.metric.accounts(found.column.name, found.key, self.numbers) if found else []
-        return accounts.filter(AnyOf(F("pk"), Value(ids)))
+        return accounts.filter(AnyOf(F("pk"), Value([*{*self._counted}])))
 
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)

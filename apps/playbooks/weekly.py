@@ -16,7 +16,7 @@ from apps.crm.enough import Enough, never
 from apps.crm.metrics import METRICS, Metric, Row
 from apps.crm.metrics.base import DAYS
 from apps.crm.metrics.words import told
-from apps.crm.models import Policy, User
+from apps.crm.models import ClosedMonth, Policy, User
 from apps.crm.months import after, monday, month_of
 from apps.outbox.mail import written
 from apps.outbox.models import Message
@@ -37,9 +37,10 @@ class Part:
     line: Callable[[Row, Reader], tuple[str, str] | None]
 
     def read(self, reader: Reader) -> Section | None:
-        """The section, if there is anything to tell. One query."""
+        """The section, if there is anything to tell."""
         metric = METRICS[self.metric]
-        told = [self.line(row, reader) for row in metric.read(reader.numbers)]
+        rows = [told.row for told in ClosedMonth.objects.table(metric, reader.numbers)]
+        told = [self.line(row, reader) for row in rows]
         address = settings.BASE_URL + self.address
         lines = [Line(name, address, words) for name, words in filter(None, told)]
         return Section(metric.label, lines, 0, address) if lines else None

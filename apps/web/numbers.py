@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from apps.crm.cells import cell as as_cell
 from apps.crm.metrics import METRICS, Cell, Metric, Row
 from apps.crm.metrics.base import Column, Derived, read
-from apps.crm.metrics.words import told, words
+from apps.crm.metrics.words import told
 from apps.crm.models import ClosedMonth, User
-from apps.crm.models.closedmonth import figures
+from apps.crm.models.closedmonth import Settled
 from apps.crm.months import after
 from apps.crm.policy import Numbers
 from apps.web import plots
@@ -31,12 +29,16 @@ class Shown(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row of a table: its names, its figures, whether it is still open, and what it was when it closed."""
+    """A row of a table: its names, its figures, and whether it is still open.
+
+    ``kept`` says since when a closed month stays as it is, where today's figures, ``now``, or the definition are others.
+    """
 
     names: list[str]
     cells: list[Shown]
     open: bool
-    then: str
+    kept: str = ""
+    now: Sequence[Shown] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class Section:
     metric: Metric
     lines: list[Line]
     plot: plots.Plot | None
-    gone: list[str]
 
     @property
     def heads(self) -> list[tuple[str, bool]]:
@@ -57,18 +58,11 @@ class Section:
 
 
 def section(metric: Metric, rows: list[Row], numbers: Numbers, people: Mapping[str, str]) -> Section:
-    """A metric beside what its closed months were. One query at most."""
-    kept = ClosedMonth.objects.of(metric)
-    lines = [_line(metric, row, numbers, people, kept.pop(row.key, None)) for row in rows]
+    """A metric with its closed months as they were kept. One query at most."""
+    settled = ClosedMonth.objects.settled(metric, rows, numbers)
     totals = metric.total(rows) if metric.totals else []
-    lines += [_line(metric, row, numbers, people, None) for row in totals]
-    shown = {row.values[metric.keys[0].name] for row in rows}
-    gone = [
-        f"{_named(metric, key, people)}: {_figures(metric, then)} when it closed, none now."
-        for key, (_, then) in kept.items()
-        if date.fromisoformat(key[0]) in shown
-    ]
-    return Section(metric, lines, _plot(metric, rows, numbers, people), gone)
+    lines = [_line(metric, one, numbers, people) for one in (*settled, *map(Settled, totals))]
+    return Section(metric, lines, _plot(metric, [one.row for one in settled], numbers, people))
 
 
 def page(name: str, numbers: Numbers) -> list[Section]:
@@ -82,32 +76,26 @@ def page(name: str, numbers: Numbers) -> list[Section]:
 def lines_of(metric: Metric, numbers: Numbers) -> Iterator[list[str]]:
     """The table as a file has it: a header and its rows, values as they are."""
     yield [*(key.name for key in metric.keys), *(column.name for column in metric.columns)]
-    for row in metric.read(numbers):
+    for row, *_ in ClosedMonth.objects.table(metric, numbers):
         yield [*map(as_cell, row.key), *(as_cell(row.values[column.name]) for column in metric.columns)]
 
 
-def _named(metric: Metric, key: tuple[str, ...], people: Mapping[str, str]) -> str:
-    return ", ".join(one.words(value, people) for one, value in zip(metric.keys, key, strict=True))
+def _line(metric: Metric, one: Settled, numbers: Numbers, people: Mapping[str, str]) -> Line:
+    row, now = one.row, Row(one.row.key, one.row.values | one.now)
+    names = [key.words(value, people) for key, value in zip(metric.keys, row.key, strict=True)]
+    # What has changed since leads nowhere: the accounts of today are behind the figures of today.
+    cells = [_shown(metric, column, row, leads=column.name not in one.now) for column in metric.columns]
+    today = [_shown(metric, column, now, named=True) for column in metric.figures if column.name in one.now]
+    return Line(names, cells, _is_open(metric, row, numbers), _kept(metric, one, numbers), today)
 
 
-def _line(
-    metric: Metric,
-    row: Row,
-    numbers: Numbers,
-    people: Mapping[str, str],
-    kept: tuple[Any, dict[str, str]] | None,
-) -> Line:
-    names = [one.words(value, people) for one, value in zip(metric.keys, row.key, strict=True)]
-    cells = [_shown(metric, column, row) for column in metric.columns]
-    return Line(names, cells, _is_open(metric, row, numbers), _then(metric, row, kept, numbers))
-
-
-def _shown(metric: Metric, column: Column | Derived, row: Row) -> Shown:
-    value = row.values[column.name]
-    link = ""
-    if isinstance(column, Column) and column.where is not None and value:
+def _shown(
+    metric: Metric, column: Column | Derived, row: Row, *, leads: bool = True, named: bool = False
+) -> Shown:
+    said, link = told(metric, row, column.name), ""
+    if leads and isinstance(column, Column) and column.where is not None and row.values[column.name]:
         link = "/?" + urlencode({"cell": str(Cell(metric, column, row.key))})
-    return Shown(told(metric, row, column.name), link, column.kind != "text")
+    return Shown(f"{column.label} {said}" if named else said, link, column.kind != "text")
 
 
 def _is_open(metric: Metric, row: Row, numbers: Numbers) -> bool:
@@ -115,26 +103,13 @@ def _is_open(metric: Metric, row: Row, numbers: Numbers) -> bool:
     return metric.settles is not None and after(first, metric.settles) > numbers.today
 
 
-def _then(metric: Metric, row: Row, kept: tuple[Any, dict[str, str]] | None, numbers: Numbers) -> str:
-    """What a closed month was when it closed, where it is another now."""
-    if kept is None:
+def _kept(metric: Metric, one: Settled, numbers: Numbers) -> str:
+    """Since when a closed month stays as it is, where that makes a difference."""
+    if one.kept_at is None or not (one.now or one.version != metric.version):
         return ""
-    at, then = kept
-    now = figures(metric, row)
-    changed = {name: value for name, value in then.items() if Decimal(value) != Decimal(now.get(name, "NaN"))}
-    if not changed:
-        return ""
-    closed = numbers.day_of(at)
-    return f"When it was kept, on {closed.day} {closed:%b %Y}: {_figures(metric, changed)}."
-
-
-def _figures(metric: Metric, values: Mapping[str, str]) -> str:
-    known = {column.name: column for column in metric.figures}
-    return ", ".join(
-        f"{known[name].label} {words(known[name].kind, Decimal(value))}"
-        for name, value in values.items()
-        if name in known
-    )
+    on = numbers.day_of(one.kept_at)
+    by = f", by definition {one.version}" if one.version != metric.version else ""
+    return f"As kept on {on.day} {on:%b %Y}{by}."
 
 
 def _point(metric: Metric, row: Row, names: tuple[str, ...], label: str) -> plots.Point:

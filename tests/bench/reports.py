@@ -89,6 +89,7 @@ def _addresses() -> Iterator[tuple[str, str]]:
     for page in ("", "pipeline/", "team/"):
         yield f"reports page: {page.rstrip('/') or 'retention'}", f"/reports/{page}"
     yield "reports page: revenue", "/revenue/"
+    yield "reports page: since Monday", "/board/?since=monday"
     numbers = Policy.at(timezone.now())
     for metric in METRICS.values():
         yield f"report file: {metric.name}", f"/reports/{metric.name}/csv/"

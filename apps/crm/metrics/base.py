@@ -177,6 +177,7 @@ class Metric:
 
     Those of one page with the same ``rows`` are read together; ``told`` says which of its groups are its own.
     ``settles`` says how many months after a row's first key, a month, that row is history and is kept as it was.
+    ``version`` is raised with a change of the definition: months kept before keep theirs.
     ``page`` is where it is shown, ``plot`` what is drawn above its table: kind, and the columns' names.
     """
 
@@ -214,14 +215,17 @@ class Metric:
         """The table, from its groups."""
         if told := self.told:
             groups = [values for values in groups if told(values, numbers)]
-        rows = [self._row({**values}, numbers) for values in groups]
-        return sorted([*rows, *self._empty(rows, numbers)], key=self._place)
+        rows = [self.row({**values}, numbers) for values in groups]
+        return sorted([*rows, *self._empty(rows, numbers)], key=self.place)
 
     def accounts(self, column: str, key: tuple[str, ...], numbers: Numbers) -> list[int]:
-        """The ids of the accounts behind one figure of one row; ``ALL`` stands for any value of a key. One query."""
+        """The ids of the accounts behind one figure of one row; ``ALL`` stands for any value of a key. One query.
+
+        An account of which several rows are counted, as of bills, is there as often.
+        """
         chosen = next(figure for figure in self.figures if figure.name == column)
         sql, values = written(
-            f"SELECT DISTINCT account_id FROM ({self.rows}) AS found WHERE ({chosen.where})", numbers
+            f"SELECT account_id FROM ({self.rows}) AS found WHERE ({chosen.where})", numbers
         )
         asked = {one.name: value for one, value in zip(self.keys, key, strict=True) if value != ALL}
         only = "".join(
@@ -251,11 +255,12 @@ class Metric:
         nothing = {figure.name: figure.nothing for figure in self.figures}
         names = [key.name for key in self.keys]
         made = [
-            self._row(dict(zip(names, values, strict=True)) | nothing, numbers) for values in product(*axes)
+            self.row(dict(zip(names, values, strict=True)) | nothing, numbers) for values in product(*axes)
         ]
         return [row for row in made if row.key not in there]
 
-    def _row(self, values: dict[str, Any], numbers: Numbers) -> Row:
+    def row(self, values: dict[str, Any], numbers: Numbers) -> Row:
+        """A row from the values of its keys and figures, which it takes."""
         for one in self.keys:
             if one.missing and values[one.name] is None:
                 values[one.name] = one.missing
@@ -265,7 +270,8 @@ class Metric:
                 values[column.name] = column.read(values, numbers)
         return Row(key, values)
 
-    def _place(self, row: Row) -> tuple[Any, ...]:
+    def place(self, row: Row) -> tuple[Any, ...]:
+        """Where a row stands in the table: what it is sorted by."""
         places: list[Any] = []
         for number, (one, value) in enumerate(zip(self.keys, row.key, strict=True)):
             if number == 0 and self.newest_first:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -10,6 +11,20 @@ from django.db import models
 from apps.crm.metrics import METRICS, Metric, Row
 from apps.crm.months import after
 from apps.crm.policy import Numbers, Policy
+
+_READ = {"count": int, "days": int, "may": int, "text": str}
+
+
+class Settled(NamedTuple):
+    """A row as it is told: of a closed month as it was kept, when, and by which version of its definition.
+
+    ``now`` are the figures of today that are others.
+    """
+
+    row: Row
+    kept_at: datetime | None = None
+    version: int | None = None
+    now: dict[str, Any] = {}  # noqa: RUF012 - of a tuple, and never changed
 
 
 class ClosedMonthQuerySet(models.QuerySet["ClosedMonth"]):
@@ -22,10 +37,13 @@ class ClosedMonthQuerySet(models.QuerySet["ClosedMonth"]):
         return kept
 
     def _close(self, metric: Metric, numbers: Numbers) -> int:
-        known = set(self.filter(metric=metric.name, version=metric.version).values_list("month", flat=True))
+        # A month that was kept by another version of the definition stays as it is.
+        known = set(self.filter(metric=metric.name).values_list("month", flat=True))
         months: dict[date, list[Any]] = defaultdict(list)
         for row in metric.read(numbers):
-            months[row.values[metric.keys[0].name]].append([row.key, figures(metric, row)])
+            values = {column.name: row.values[column.name] for column in metric.columns}
+            told = {name: None if value is None else str(value) for name, value in values.items()}
+            months[_month(metric, row)].append([row.key, told])
         closed: list[Any] = [
             ClosedMonth(
                 metric=metric.name, version=metric.version, month=month, rows=rows, kept_at=numbers.now
@@ -36,23 +54,32 @@ class ClosedMonthQuerySet(models.QuerySet["ClosedMonth"]):
         self.bulk_create(closed, ignore_conflicts=True)
         return len(closed)
 
-    def of(self, metric: Metric) -> dict[tuple[str, ...], tuple[datetime, dict[str, str]]]:
-        """When each row of a metric's closed months was kept, and its figures then, as text. One query."""
+    def table(self, metric: Metric, numbers: Numbers) -> list[Settled]:
+        """The table of a metric as it is told. Two queries at most."""
+        return self.settled(metric, metric.read(numbers), numbers)
+
+    def settled(self, metric: Metric, rows: list[Row], numbers: Numbers) -> list[Settled]:
+        """The rows of a metric as they are told: those of a closed month as they were kept. One query at most."""
         if metric.settles is None:
-            return {}
-        found = {}
-        for kept_at, rows in self.filter(metric=metric.name, version=metric.version).values_list(
-            "kept_at", "rows"
-        ):
-            for key, values in rows:
-                found[tuple(key)] = (kept_at, values)
-        return found
+            return [Settled(row) for row in rows]
+        months: dict[date, dict[tuple[str, ...], Row]] = defaultdict(dict)
+        for row in rows:
+            months[_month(metric, row)][row.key] = row
+        kept: dict[date, ClosedMonth] = {}
+        for closed in self.filter(metric=metric.name, month__in=months).order_by("kept_at", "version"):
+            kept.setdefault(closed.month, closed)
+        found: list[Settled] = []
+        for month, today in months.items():
+            found += (
+                kept[month].beside(metric, today, numbers) if month in kept else map(Settled, today.values())
+            )
+        return sorted(found, key=lambda settled: metric.place(settled.row))
 
 
 class ClosedMonth(models.Model):
     """A metric's month as it was when it closed, so that the past does not redraw itself. Never changed.
 
-    ``rows`` are pairs: the values of the keys as text, and the figures by column, as text.
+    ``rows`` are pairs: the values of the keys as text, and those of the columns by name, as text.
     """
 
     metric = models.CharField(max_length=40)
@@ -72,13 +99,33 @@ class ClosedMonth(models.Model):
     def __str__(self) -> str:
         return f"{self.metric}, {self.month:%Y-%m}"
 
+    def beside(self, metric: Metric, today: dict[tuple[str, ...], Row], numbers: Numbers) -> list[Settled]:
+        """The rows of the month as they were kept, beside those of today."""
+        then = {tuple(key): values for key, values in self.rows}
+        found = []
+        for key in dict.fromkeys([*then, *today]):
+            keys = {one.name: value for one, value in zip(metric.keys, key, strict=True)}
+            keys[metric.keys[0].name] = self.month
+            nothing = metric.row(keys | {figure.name: figure.nothing for figure in metric.figures}, numbers)
+            row = Row(key, keys | _restored(metric, then[key])) if key in then else nothing
+            now = today.get(key, nothing).values
+            others = {figure.name: now[figure.name] for figure in metric.figures}
+            others = {name: value for name, value in others.items() if value != row.values[name]}
+            found.append(Settled(row, self.kept_at, self.version, others))
+        return found
 
-def figures(metric: Metric, row: Row) -> dict[str, str]:
-    """The figures of a row as they are kept and compared; one that is unknown is left out."""
+
+def _month(metric: Metric, row: Row) -> date:
+    month: date = row.values[metric.keys[0].name]
+    return month
+
+
+def _restored(metric: Metric, then: dict[str, str | None]) -> dict[str, Any]:
+    """What was kept of a row, by column; None for a column that was not there then."""
+    said = {column: then.get(column.name) for column in metric.columns}
     return {
-        figure.name: str(row.values[figure.name])
-        for figure in metric.figures
-        if row.values[figure.name] is not None
+        column.name: None if value is None else _READ.get(column.kind, Decimal)(value)
+        for column, value in said.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
@@ -32,10 +33,14 @@ class MetricRow(serializers.Serializer[Any]):
     values = serializers.DictField(
         child=serializers.CharField(allow_null=True), help_text="By key and column; decimals as strings."
     )
-    kept = serializers.DictField(
-        child=serializers.CharField(), allow_null=True, help_text="What a closed month was when it was kept."
+    kept_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when the row, of a closed month, stays as it is."
     )
-    kept_at = serializers.DateTimeField(allow_null=True)
+    version = serializers.IntegerField(allow_null=True, help_text="Of the definition by which it was kept.")
+    now = serializers.DictField(
+        child=serializers.CharField(allow_null=True),
+        help_text="Of a row that was kept: the figures that come to something else now.",
+    )
 
 
 class MetricTable(MetricShown):
@@ -55,7 +60,7 @@ class Metrics(Door):
 class OneMetric(Door):
     @describe("getMetric", "Metrics", MetricTable, missing=True)
     def get(self, request: Asked, name: str) -> Response:
-        """The table of one number, worked out now, beside what its closed months were."""
+        """The table of one number: worked out now, closed months as they were kept."""
         metric = METRICS.get(name)
         if metric is None:
             raise Problem(404, "not_found", "There is no number of this name.")
@@ -64,12 +69,15 @@ class OneMetric(Door):
                 403, "forbidden", f"Your role may not do this; it takes the right “{metric.right}”."
             )
         numbers = Policy.at(timezone.now())
-        kept = ClosedMonth.objects.of(metric)
-        rows = []
-        for row in metric.read(numbers):
-            at, then = kept.get(row.key, (None, None))
-            values = {name: None if value is None else cell(value) for name, value in row.values.items()}
-            rows.append({"values": values, "kept": then, "kept_at": at})
+        rows = [
+            {
+                "values": _cells(told.row.values),
+                "kept_at": told.kept_at,
+                "version": told.version,
+                "now": _cells(told.now),
+            }
+            for told in ClosedMonth.objects.table(metric, numbers)
+        ]
         return Response(
             _shown(metric)
             | {
@@ -83,3 +91,7 @@ class OneMetric(Door):
 
 def _shown(metric: Metric) -> dict[str, Any]:
     return {name: getattr(metric, name) for name in ("name", "label", "says", "source", "version")}
+
+
+def _cells(values: Mapping[str, Any]) -> dict[str, str | None]:
+    return {name: None if value is None else cell(value) for name, value in values.items()}
