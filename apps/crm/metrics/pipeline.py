@@ -39,7 +39,7 @@ def contacted(since: str = "TRUE") -> str:
                    WHEN written_on IS NOT NULL
                         OR waiting AND %(today)s::date > entered_on + %(outreach_after_entry_days)s THEN FALSE
               END AS in_week,
-           CASE WHEN renewed_on - %(outreach_before_renewal_days)s < entered_on THEN NULL
+           CASE WHEN renewed_on IS NULL OR renewed_on - %(outreach_before_renewal_days)s < entered_on THEN NULL
                 WHEN written_on <= renewed_on - %(outreach_before_renewal_days)s THEN TRUE
                 WHEN written_on IS NOT NULL
                      OR waiting AND %(today)s::date > renewed_on - %(outreach_before_renewal_days)s THEN FALSE
@@ -171,8 +171,8 @@ OUTREACH = Metric(
     "First outreach on time",
     "pipeline",
     "Each entry at 1 by its month: written to (1 to 2) within the days the policy gives after entry, and by so many"
-    " days before the renewal that followed, where the entry left time for that. Who left 1 another way, by a booking"
-    " or to Sales, needed none and counts in neither; who waits still counts once it is late.",
+    " days before the renewal that followed, where one is known and the entry left time for that. Who left 1 another"
+    " way, by a booking or to Sales, needed none and counts in neither; who waits still counts once it is late.",
     "moves, bills, accounts",
     f"""
     SELECT *, {month("at")} AS entered FROM ({contacted("at >= %(year_at)s")}) AS written

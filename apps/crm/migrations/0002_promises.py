@@ -155,7 +155,7 @@ BEGIN
         WHERE amount >= COALESCE((SELECT value::numeric FROM crm_policy WHERE name = 'retention_first_bill'
                                   AND starts_on <= dated.month ORDER BY starts_on DESC LIMIT 1), 100)
           AND month IS NOT NULL
-        ORDER BY account_id, month, currency <> 'USD', id
+        ORDER BY account_id, month, currency <> 'USD', currency
     ), counted AS (
         SELECT account.id, firsts.month, firsts.currency,
                COALESCE(sum(amount) FILTER (

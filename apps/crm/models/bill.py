@@ -84,6 +84,9 @@ WHERE coming.account_id = ANY(%s) AND coming.status = 'upcoming' AND coming.peri
 _LOCK = "SELECT FROM crm_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 
+_OF_WHAT_IS_DUE = ["account", "amount", "currency", "attempts", "due_on", "period_end"]
+
+
 class BillQuerySet(models.QuerySet["Bill"]):
     def report(self, told: Sequence[ReportedBill]) -> dict[str, int]:
         """Keep what another system tells about bills; an older report never overwrites a newer one.
@@ -141,12 +144,21 @@ class Bill(models.Model):
         ordering = ["-period_start", "-pk"]
         constraints = [models.UniqueConstraint(fields=["external_id"], name="bill_external_id_once")]
         indexes = [
+            # What is due is added up from these two alone.
             models.Index(
                 Coalesce("due_on", "period_end"),
                 name="bill_ahead",
+                include=_OF_WHAT_IS_DUE,
                 condition=Q(status__in=["upcoming", "draft"]),
             ),
-            models.Index(Coalesce("due_on", "period_end"), name="bill_unpaid", condition=Q(status="open")),
+            models.Index(
+                Coalesce("due_on", "period_end"),
+                name="bill_unpaid",
+                include=_OF_WHAT_IS_DUE,
+                condition=Q(status="open"),
+            ),
+            # The first period of an account to end after a day.
+            models.Index(fields=["account", "period_end"], name="bill_ends", condition=~Q(status="void")),
             models.Index(fields=["account", "-period_start"], name="bill_of_account"),
             models.Index(fields=["account"], name="bill_failed", condition=Q(status="open", attempts__gt=0)),
             models.Index(fields=["period_end"], name="bill_of_nothing", condition=Q(amount=0)),
