@@ -130,7 +130,7 @@ def add_the_days_that_decide():
 def _written_on_the_last_day():
     long_ago = NOW - days(160)
     for written in (7, 8):
-        entered(long_ago, written=written)
+        entered(long_ago, written=written, ends=[(30, False)])
     for since in (7, 8):
         entered(NOW - days(since))
     for written in (16, 17):
@@ -178,8 +178,10 @@ def _alerts_of_old():
 
 
 def _out_of_the_ordinary():
-    """From Sales to a paid call and on, back and on again, and moves that were undone; those who do not work here."""
+    """From Sales to a paid call and on, back and on again, and moves that were undone; those who have nothing to do here."""
     by = user("lead")
+    for role in ("viewer", "specialist", "lead", "admin"):
+        user(role)
     user("specialist", is_active=False)
     ways = (
         (S.SALES_HANDOFF, S.PAID_CALL, S.INTRO_CALL_COMPLETED),
@@ -204,7 +206,8 @@ def _due_on_the_last_day():
     one = account()
     for _ in range(2):
         bill(one, TODAY + days(20), 80, "open")
-        bill(one, TODAY + days(20), 80, "open", attempts=1, currency="CHF")
+        for status in ("upcoming", "open"):
+            bill(one, TODAY + days(20), 80, status, attempts=1, currency="CHF")
 
 
 def _first_bills():

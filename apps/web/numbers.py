@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from apps.crm.cells import cell as as_cell
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 class Line(NamedTuple):
     """A row of a table: its names, its figures, and whether it is still open.
 
-    ``kept`` says since when a closed month stays as it is, where today's figures, ``now``, or the definition are others.
+    ``kept`` says since when a closed month stays as it is, where today's figures, ``now``, or the definition differ.
     """
 
     names: list[str]
@@ -81,7 +81,7 @@ def lines_of(metric: Metric, numbers: Numbers) -> Iterator[list[str]]:
 
 
 def _line(metric: Metric, one: Settled, numbers: Numbers, people: Mapping[str, str]) -> Line:
-    row, now = one.row, Row(one.row.key, one.row.values | one.now)
+    row, now = one.row, Row(one.row.key, {**one.row.values, **one.now})
     names = [key.words(value, people) for key, value in zip(metric.keys, row.key, strict=True)]
     # What has changed since leads nowhere: the accounts of today are behind the figures of today.
     cells = [_shown(metric, column, row, leads=column.name not in one.now) for column in metric.columns]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,7 +26,7 @@ class Settled(NamedTuple):
     row: Row
     kept_at: datetime | None = None
     version: int | None = None
-    now: dict[str, Any] = {}  # noqa: RUF012 - of a tuple, and never changed
+    now: Mapping[str, Any] = MappingProxyType({})
 
 
 class ClosedMonthQuerySet(models.QuerySet["ClosedMonth"]):
