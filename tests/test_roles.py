@@ -135,12 +135,12 @@ def of_the_admin(here):
                 yield "/admin/" + re.sub(r"<[^>]+>", str(here.pk), route)
 
 
-@pytest.mark.parametrize("role", [*ROLES, "nobody"])
+@pytest.mark.parametrize("role", [*(role for role in ROLES if role != ADMIN), "nobody"])
 def test_no_address_of_the_admin_lets_in_who_is_no_admin(role):
     client = Client(raise_request_exception=False) if role == "nobody" else signed_in(role)
     let_in, paths = [], [*of_the_admin(account(Stage.NEW))]
     assert len(paths) > 4 * len(admin.site._registry)
-    for path in paths if role != ADMIN else ():
+    for path in paths:
         for method in ("GET", "POST"):
             answer = client.generic(method, path)
             if answer.status_code != 403 and not answer.headers.get("Location", "").startswith(LOGINS):
