@@ -178,7 +178,7 @@ def _alerts_of_old():
 
 
 def _out_of_the_ordinary():
-    """From Sales to a paid call and on, back and on again, and moves that were undone; those who have nothing to do here."""
+    """From Sales to a paid call and on, back and on again, undone moves, and those who have nothing to do."""
     by = user("lead")
     for role in ("viewer", "specialist", "lead", "admin"):
         user(role)
