@@ -102,7 +102,10 @@ def by_hand(files, name):
 
 
 def behind(metric, column, key):
-    return {*metric.accounts(column, key, numbers())}
+    counted, accounts, ids = metric.accounts(column, key, numbers())
+    found = {int(pk) for pk in ids.strip("{}").split(",") if pk}
+    assert counted >= accounts == len(found)
+    return found
 
 
 def holds_list(files, name, pks):

@@ -18,6 +18,7 @@ from django.http import QueryDict
 from apps.crm.kept import AnyOf, Given, Kept
 from apps.crm.keyset import Column, Order
 from apps.crm.metrics import cell
+from apps.crm.metrics.base import Behind
 from apps.crm.models.account import Account, AccountQuerySet, PaymentRisk, Plan
 from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
@@ -311,10 +312,12 @@ class AccountFilter(QueryFilter):
         return [(name, name) for name in self.labels]
 
     @cached_property
-    def _counted(self) -> list[int]:
-        """The accounts behind the figure that is asked for, each as often as it is counted. One query."""
+    def _behind(self) -> Behind:
+        """What is behind the figure that is asked for. One query."""
         found = cell(self.data.get("cell", ""))
-        return found.metric.accounts(found.column.name, found.key, self.numbers) if found else []
+        return (
+            found.metric.accounts(found.column.name, found.key, self.numbers) if found else Behind(0, 0, "{}")
+        )
 
     def _cell_choices(self) -> list[tuple[str, str]]:
         """The one figure of a report that is asked for, if there is one like that."""
@@ -322,7 +325,7 @@ class AccountFilter(QueryFilter):
         if not found:
             return []
         words = found.words({str(pk): name for pk, name in self.people.items()})
-        counted, accounts = len(self._counted), len({*self._counted})
+        counted, accounts, _ = self._behind
         # What is listed is accounts, and a figure may count bills.
         return [(str(found), f"{words} ({counted:,} in {accounts:,})" if counted > accounts else words)]
 
@@ -357,7 +360,7 @@ class AccountFilter(QueryFilter):
         return accounts.fresh_since(self.user.looked_from)
 
     def counted_in(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
-        return accounts.filter(AnyOf(F("pk"), Value([*{*self._counted}])))
+        return accounts.filter(AnyOf(F("pk"), Value(self._behind.ids)))
 
     def to_write_to(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
         return accounts.awaiting_outreach(self.numbers)

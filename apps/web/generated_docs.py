@@ -211,9 +211,9 @@ def numbers() -> str:
         " leads to its accounts, has a CSV file, and an address of the API (`/api/v1/metrics/NAME`).",
         "[A small data set worked out by hand](metrics.md) shows each of them.",
         "",
-        "A month of retention, net dollar retention, outreach or survey is kept three days (policy) after it closed, and"
-        " from then on told as it was, in page, plot, file, mail and API. Bills that came or were voided later, or a new"
-        " version of the definition, do not redraw it: what it would be today stands beneath its row.",
+        "A month of retention, net dollar retention, outreach or survey is kept three days (policy) after it closed,"
+        " and from then on told as it was, in page, plot, file, mail and API. Bills that came or were voided later, or"
+        " a new version of the definition, do not redraw it: what it would be today stands beneath its row.",
         "",
         *_table("Name | Called | Definition | From | Version", _metric_rows()),
     ]

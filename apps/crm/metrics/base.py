@@ -164,6 +164,17 @@ def ratio(part: Any, whole: Any) -> Decimal | None:
     return (Decimal(part) / Decimal(whole)).quantize(Decimal("0.0001")) if whole else None
 
 
+class Behind(NamedTuple):
+    """What is behind a figure: how many rows it counts, such as bills, of how many accounts, and their ids.
+
+    The ids are an array as the database writes it, for they go back to it and may be very many.
+    """
+
+    counted: int
+    accounts: int
+    ids: str
+
+
 class Row(NamedTuple):
     """A line of a table: the values of its keys as text, which name it, and all its values."""
 
@@ -218,11 +229,8 @@ class Metric:
         rows = [self.row({**values}, numbers) for values in groups]
         return sorted([*rows, *self._empty(rows, numbers)], key=self.place)
 
-    def accounts(self, column: str, key: tuple[str, ...], numbers: Numbers) -> list[int]:
-        """The ids of the accounts behind one figure of one row; ``ALL`` stands for any value of a key. One query.
-
-        An account of which several rows are counted, as of bills, is there as often.
-        """
+    def accounts(self, column: str, key: tuple[str, ...], numbers: Numbers) -> Behind:
+        """The accounts behind one figure of one row; ``ALL`` stands for any value of a key. One query."""
         chosen = next(figure for figure in self.figures if figure.name == column)
         sql, values = written(
             f"SELECT account_id FROM ({self.rows}) AS found WHERE ({chosen.where})", numbers
@@ -232,8 +240,13 @@ class Metric:
             f" AND COALESCE({one.name}::text, '{one.missing}') = %s" for one in self.keys if one.name in asked
         )
         with connection.cursor() as cursor:
-            cursor.execute(sql + only, [*values, *asked.values()])  # nosec B608
-            return [pk for (pk,) in cursor.fetchall()]
+            cursor.execute(
+                "SELECT COALESCE(sum(times), 0)::bigint, count(*), COALESCE(array_agg(account_id)::text, '{}') FROM"
+                " (SELECT account_id, count(*) AS times"
+                f" FROM ({sql}{only}) AS counted GROUP BY account_id) AS each",  # nosec B608
+                [*values, *asked.values()],
+            )
+            return Behind(*cursor.fetchone())
 
     def total(self, rows: list[Row]) -> list[Row]:
         """A row for each value of the first key, over all of the others: the sums of what can be added up."""
