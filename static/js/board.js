@@ -1,6 +1,7 @@
 // The board. Drag, keyboard and menu post the same form, one after the other, and the lanes a move touched come back
 // drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
 
+import { carrying, copyOf } from "./carry.js";
 import { openForm } from "./forms.js";
 import { say } from "./say.js";
 import { shown } from "./shown.js";
@@ -194,10 +195,7 @@ function tidy() {
   // Somebody owns their first account, or it is Monday: lanes with other rows do not stand beside the old ones.
   const strange = board.querySelector(`.lane[data-rows]:not([data-rows="${board.dataset.rows}"])`);
   if (strange && !underWay.size && !hand) location.reload();
-  if (mayMove) {
-    bindLists();
-    addMenus();
-  }
+  if (mayMove) addMenus();
   if (focused && document.activeElement === document.body) {
     document.getElementById(focused)?.firstElementChild.focus({ preventScroll: true });
   }
@@ -306,13 +304,7 @@ function fly(card, from) {
   if (!from || calm.matches) return;
   const to = card.getBoundingClientRect();
   if (!to.width) return;
-  const copy = card.cloneNode(true);
-  copy.removeAttribute("id");
-  copy.setAttribute("aria-hidden", "true");
-  copy.inert = true;
-  copy.classList.add("flying");
-  Object.assign(copy.style, { left: `${to.left}px`, top: `${to.top}px`, width: `${to.width}px`, height: `${to.height}px` });
-  document.body.append(copy);
+  const copy = copyOf(card, to, "flying");
   card.classList.add("arriving");
   const way = `translate(${from.left - to.left}px, ${from.top - to.top}px)`;
   copy.animate([{ transform: way }, { transform: "none" }], { duration: 160, easing: "ease-out" }).finished.finally(() => {
@@ -321,79 +313,33 @@ function fly(card, from) {
   });
 }
 
-// Dragging. Sortable picks up, carries and scrolls; where the card may go and where it lands is decided here. It comes
-// once the board is painted.
+// Dragging: where the card may go and where it lands.
 
 let hand = null;
 let letGo = () => {};
 const emptyHanded = () => hand?.empty;
-const bound = new WeakSet();
 
-function fetchSortable() {
-  const script = Object.assign(document.createElement("script"), { src: board.dataset.sortable });
-  script.addEventListener("load", bindLists);
-  document.head.append(script);
-}
-
-function bindLists() {
-  if (!globalThis.Sortable) return;
-  for (const list of board.querySelectorAll(".cards")) {
-    if (bound.has(list)) continue;
-    bound.add(list);
-    new Sortable(list, {
-      group: { name: "board", pull: false, put: false },
-      sort: false,
-      draggable: ".card:not([aria-busy])",
-      filter: ".moves",
-      preventOnFilter: false,
-      delay: 250,
-      delayOnTouchOnly: true,
-      touchStartThreshold: 8,
-      forceFallback: true,
-      fallbackOnBody: true,
-      fallbackTolerance: 4,
-      fallbackClass: "in-hand",
-      ghostClass: "taken",
-      chosenClass: "chosen",
-      scrollSensitivity: 64,
-      scrollSpeed: 18,
-      onStart: ({ item, originalEvent }) => pickUp(item, originalEvent),
-      onEnd: drop,
-    });
-  }
-}
-
-function pickUp(card, event) {
-  const box = card.getBoundingClientRect();
-  const { clientX, clientY } = event.touches?.[0] ?? event;
+function pickUp(card, box) {
   const place = document.createElement("li");
   place.className = "place";
   place.ariaHidden = "true";
   place.style.height = `${box.height}px`;
-  hand = {
-    card, place, box,
-    lane: null,
-    home: card.closest(".lane"),
-    point: { x: clientX, y: clientY },
-    grip: { x: clientX - box.left, y: clientY - box.top },
-  };
+  hand = { card, place, box, lane: null, home: card.closest(".lane"), point: null };
   hand.empty = new Promise((resolve) => { letGo = resolve; });
+  board.dataset.carrying = "";
   const answers = answersFor(card);
   for (const lane of board.querySelectorAll(".lane")) {
     const answer = answers.get(lane.dataset.stage) ?? {};
     lane.dataset.drop = lane === hand.home ? "home" : answer.refusal ? "no" : "yes";
     lane.querySelector(".lane-why").textContent = answer.refusal ?? "";
   }
-  board.dataset.carrying = "";
-  document.addEventListener("pointermove", carry, { passive: true });
 }
 
 const laneUnder = ({ x, y }) => document.elementFromPoint(x, y)?.closest(".lane") ?? null;
 
-function carry(event) {
-  hand.point = { x: event.clientX, y: event.clientY };
-  hand.box = { left: event.clientX - hand.grip.x, top: event.clientY - hand.grip.y };
-  const lane = laneUnder(hand.point);
+function carry(point, box) {
+  Object.assign(hand, { point, box });
+  const lane = laneUnder(point);
   if (lane === hand.lane) return;
   delete hand.lane?.dataset.over;
   hand.place.remove();
@@ -406,11 +352,10 @@ function carry(event) {
   hand.place.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function drop() {
-  const { card, place, point, box, home, calledOff } = hand;
+function drop(calledOff) {
+  const { card, place, point, box, home } = hand;
   // Asked anew: the lanes may have been scrolled under a hand that kept still.
-  const lane = laneUnder(point);
-  document.removeEventListener("pointermove", carry);
+  const lane = point && laneUnder(point);
   place.remove();
   delete board.dataset.carrying;
   for (const other of board.querySelectorAll(".lane")) {
@@ -421,25 +366,7 @@ function drop() {
   if (lane && lane !== home && !calledOff) move(card, lane.dataset.stage, box);
   else fly(card, box);
   letGo();
-  if (calledOff) addEventListener("pointerup", freeClicks, { once: true });
-  else freeClicks();
 }
-
-/** Sortable swallows the click that a drag ends with. Often none comes: left alone, it would swallow somebody's next. */
-function freeClicks() {
-  setTimeout(() => {
-    const nothing = document.createElement("span");
-    document.body.append(nothing);
-    nothing.click();
-    nothing.remove();
-  });
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !hand) return;
-  hand.calledOff = true;
-  document.dispatchEvent(new PointerEvent("pointerup", { bubbles: true, cancelable: true }));
-});
 
 // The menu and the keys
 
@@ -565,5 +492,5 @@ document.addEventListener("toast", ({ detail }) => {
 
 if (mayMove) {
   addMenus();
-  requestAnimationFrame(() => setTimeout(fetchSortable));
+  carrying(board, { took: pickUp, over: carry, dropped: drop });
 }

@@ -39,7 +39,6 @@ async function show(id, remember) {
     box.setAttribute("aria-labelledby", "account-name");
     box.setAttribute("hx-sync", "this:replace");
     box.tabIndex = -1;
-    // While it is open, the page's own main part is inert.
     box.innerHTML = '<button type="button" class="icon-button shut" aria-label="Close">✕</button><div class="over-body" role="main"></div>';
     box.hidden = true;
     document.body.append(box);
@@ -61,17 +60,25 @@ async function show(id, remember) {
   if (remember === "replace") history.replaceState(null, "", address);
   over = box;
   box.hidden = false;
-  main.inert = true;
   box.focus({ preventScroll: true });
+  oncePainted(shield);
 }
+
+/** Do what nobody waits for, and what works out the style of all of the page, after the next frame. */
+const oncePainted = (work) => requestAnimationFrame(() => setTimeout(work));
+
+/** While an account lies over it, the page's own main part is inert. */
+const shield = () => { main.inert = Boolean(over); };
 
 function hide() {
   const id = over.querySelector("#account")?.dataset.account;
   giveUp();
   over.remove();
   over = null;
-  main.inert = false;
-  linkTo(id)?.focus({ preventScroll: true });
+  oncePainted(() => {
+    shield();
+    if (!over && document.activeElement === document.body) linkTo(id)?.focus({ preventScroll: true });
+  });
 }
 
 function shut() {

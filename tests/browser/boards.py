@@ -19,9 +19,6 @@ def card(page, of):
 
 def grab(page, of, to):
     """Pick up a card and carry it over a lane, without letting go."""
-    # What picks cards up comes after the board is painted; a board where nobody may does without.
-    while not page.evaluate("!document.querySelector('[data-sortable]') || 'Sortable' in window"):
-        page.wait_for_timeout(10)
     card(page, of).scroll_into_view_if_needed()
     box, lane = card(page, of).bounding_box(), page.locator(f"#lane-{to}").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

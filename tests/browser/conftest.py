@@ -152,7 +152,7 @@ def open_board(window, login):
         opened.append((page, failures))
         login(page, person)
         page.goto(f"/board/{query}")
-        # Until the rules have come, the lanes could not say why, and what picks cards up comes after the first paint.
+        # Until the rules have come, the lanes could not say why.
         page.wait_for_load_state("networkidle")
         return page
 

@@ -69,6 +69,23 @@ def test_a_permitted_drag_moves_the_card_and_both_lanes_are_drawn_from_the_datab
     assert_true(page)
 
 
+def test_a_card_carried_by_its_name_is_moved_and_not_opened(open_board, dan):
+    one = account(Stage.NEW)
+    page = open_board(dan)
+    page.evaluate("addEventListener('click', () => { window.clicked = true; })")
+    card(page, one).locator("> a").hover()
+    page.mouse.down()
+    lane = page.locator(f"#lane-{Stage.INITIATED}").bounding_box()
+    page.mouse.move(lane["x"] + 90, lane["y"] + 160, steps=6)
+    page.mouse.up()
+    said(page, "moved to “2. Onboarding Initiated”")
+    assert stages(one) == [Stage.NEW, Stage.INITIATED]
+    assert page.evaluate("window.clicked") is None
+    assert_true(page)
+    card(page, one).locator("> a").click()
+    expect(page.locator(".over")).to_be_visible()
+
+
 def test_a_drag_to_a_close_is_followed_by_a_word_on_the_open_audit_with_a_link_there(open_board, dan):
     one = account(Stage.AWAITING_FINAL_OUTREACH)
     page = open_board(dan)
@@ -311,7 +328,7 @@ def test_a_long_press_picks_up_a_card_by_touch_and_a_swipe_does_not(open_board, 
     finger("touchEnd")
     assert page.evaluate("window.scrolled") > 0
     page.clock.run_for(400)
-    expect(page.locator(".in-hand, .chosen")).to_have_count(0)
+    expect(page.locator(".in-hand, .taken")).to_have_count(0)
     assert stages(here) == [Stage.NEW]
     page.evaluate("document.getElementById('board').scrollTo(0, 0)")
     finger("touchStart", x, y)
