@@ -79,6 +79,22 @@ def test_a_row_says_all_that_a_specialist_starts_the_day_with(browser, me):
     ]
 
 
+def test_another_filter_is_answered_by_the_list_alone(browser):
+    account(Stage.NEW, name="Shown")
+    account(Stage.INITIATED, name="Not asked for")
+    whole, alone = [
+        re.sub(
+            r'(name="csrfmiddlewaretoken" value)="\w+"',
+            r"\1",
+            browser.get("/?stage=new", headers=headers).text,
+        )
+        for headers in ({}, {"HX-Target": "div#daily"})
+    ]
+    assert "Shown" in alone and "Not asked for" not in alone
+    assert not re.search("<html|<main|<template id=.form-", alone)
+    assert alone.strip() in whole
+
+
 def test_an_account_nobody_wrote_to_says_by_when(browser):
     account(Stage.NEW, name="Ahead", next_renewal_on=in_days(17))
     account(Stage.NEW, name="Today", next_renewal_on=in_days(14))

@@ -19,6 +19,10 @@ export function copyOf(card, { left, top, width, height }, as) {
   return copy;
 }
 
+/** Whether a hand may be so near an edge, the heads of the lanes included, that something has to scroll. */
+const nearEdge = ({ at: { x, y }, edges: { left, right, top, bottom } }) =>
+  x < left + EDGE || x > right - EDGE || y < top + 2 * EDGE || y > bottom - EDGE;
+
 /** How far to scroll for a hand at a place between two edges. */
 const pull = (at, from, to) => (at < from + EDGE ? -STEP : at > to - EDGE ? STEP : 0);
 
@@ -41,6 +45,7 @@ export function carrying(board, { took, over, dropped }) {
     const { card, pointer, x, y } = press;
     const { left, top, width, height } = card.getBoundingClientRect();
     press.grip = { x: x - left, y: y - top };
+    press.edges = board.getBoundingClientRect();
     press.copy = copyOf(card, { left, top, width, height }, "in-hand");
     card.classList.add("taken");
     // The hand stays closed over whatever it passes, and what it passes does not light up.
@@ -52,9 +57,10 @@ export function carrying(board, { took, over, dropped }) {
   function carry(x, y) {
     const { copy, grip } = press;
     press.at = { x, y };
-    copy.style.transform = `translate(${x - press.x}px, ${y - press.y}px)`;
+    // First asked what is there, then drawn: the other way round all would be laid out in between.
     over({ x, y }, { left: x - grip.x, top: y - grip.y });
-    scrolling ||= requestAnimationFrame(scroll);
+    copy.style.transform = `translate(${x - press.x}px, ${y - press.y}px)`;
+    if (nearEdge(press)) scrolling ||= requestAnimationFrame(scroll);
   }
 
   /** Near an edge the board and the lane scroll on under the hand. */
@@ -78,9 +84,10 @@ export function carrying(board, { took, over, dropped }) {
     const { card, copy, resting } = press;
     clearTimeout(resting);
     press = null;
-    copy?.remove();
+    if (!copy) return;
+    dropped(calledOff);
+    copy.remove();
     card.classList.remove("taken");
-    if (copy) dropped(calledOff);
   }
 
   board.addEventListener("pointerdown", ({ target, button, isPrimary, pointerId, pointerType, clientX, clientY }) => {

@@ -173,9 +173,10 @@ def daily(request: SignedIn) -> HttpResponse:
     listed = _rows(request, asked, numbers)
     notices = [*asked.notices, *tables.columns_of(asked.data)[1]]
     links = _pile_links(asked, found)
+    alone = request.headers.get("HX-Target") == "div#daily"
     return render(
         request,
-        "web/daily.html",
+        "web/_daily.html" if alone else "web/daily.html",
         {
             **listed,
             "asked": asked,
