@@ -21,7 +21,7 @@ export async function openForm(name, account, page, row) {
   if (DEEDS[name]) return DEEDS[name](account, page, row);
   const place = dialog();
   // What slides over a page leaves that inert, and a dialog within it too.
-  if (place.closest("[inert]")) document.body.append(place);
+  if (place.closest("main") && document.querySelector(".over")) document.body.append(place);
   const { activeElement } = document;
   const standing = activeElement.closest("tr");
   from = standing && { row: standing.id, cell: activeElement.closest("td")?.cellIndex };
