@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 from django.urls import reverse
 
@@ -24,3 +25,13 @@ def shown(browser, of, **query):
 
 def toast(answer):
     return json.loads(answer.headers["HX-Trigger"])["toast"]
+
+
+def undone_by(answer):
+    """What Undo would send, of a word said on the page."""
+    return json.loads(unescape(re.search(r'data-undo-by="([^"]+)"', answer.text)[1]))
+
+
+def undo(browser, answer):
+    back = undone_by(answer)
+    return browser.post(back["url"], back["values"], follow=True)

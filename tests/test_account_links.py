@@ -7,7 +7,7 @@ import pytest
 from apps.crm.models import OutLink
 from apps.crm.models.outlink import USUAL
 from apps.crm.pipeline import Stage
-from tests.account_pages import said, shown
+from tests.account_pages import said, shown, undo
 from tests.factories import account, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -73,8 +73,11 @@ def test_leads_add_change_and_remove_links_and_others_do_not(lead, client, links
     lead.post("/settings/links/usual/")
     assert set(links.values_list("label", flat=True)) == {"Manual", *USUAL}
     assert "{external_id}" in lead.get("/settings/links/").text
-    lead.post(f"/settings/links/{one.pk}/remove/")
+    gone = lead.post(f"/settings/links/{one.pk}/remove/", follow=True)
     assert set(links.values_list("label", flat=True)) == {*USUAL}
+    undo(lead, gone)
+    assert links.filter(label="Manual", url="https://docs.example/{name}").exists()
+    assert set(links.values_list("label", flat=True)) == {"Manual", *USUAL}
     before = list(links.values())
     client.force_login(user("specialist"))
     page = client.get("/settings/links/").text

@@ -9,12 +9,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.crm.days import spoken
 from apps.crm.models import Account, AuditPoint, Bill, Contact, Credit, Label, Note, Policy
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.scope import segments
 from apps.playbooks.models import Act
 from apps.web.billplot import plot
-from apps.web.display import spoken
 from apps.web.markdown import rendered
 from apps.web.timeline import SHOWN, timeline
 from tests.account_pages import get, post, said

@@ -1,6 +1,7 @@
 """The alerts page: what it shows, what each action changes and answers, and who may."""
 
 import json
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -340,6 +341,32 @@ def test_the_second_of_two_is_told_and_changes_nothing(browser, me, action, firs
     assert toast(answer)["bad"]
     assert "undo" not in toast(answer)
     assert f'alert-{alert.pk}"' in answer.text
+
+
+@pytest.mark.parametrize("origin", ["alerts", "account"])
+@pytest.mark.parametrize("action", ["snooze", "assign"])
+def test_whoever_changes_an_alert_second_is_shown_both_and_keeps_theirs_or_mine(browser, me, action, origin):
+    dan, alert = user(first_name="Dan", last_name="Ohm"), raised()
+    if action == "snooze":
+        assert Alert.objects.get(pk=alert.pk).snooze(TODAY + timedelta(days=9))
+        sent = {"until": str(TODAY + timedelta(days=3)), "seen": ""}
+        shown = ("in 9 days", "in 3 days")
+    else:
+        assert Alert.objects.get(pk=alert.pk).assign(dan, seen=None, by=dan, now=NOW)
+        sent = {"assignee": str(me.pk), "seen": ""}
+        shown = ("Dan Ohm", "Mia Berg")
+    before = kept(alert)
+    answer = post(browser, action, alert, **sent, **{"from": origin})
+    assert (answer.status_code, kept(alert)) == (409, before)
+    both = re.search(r'id="clash".*?</section>', answer.text, re.DOTALL)[0]
+    theirs, mine = re.findall(r"<dd>(.*?)</dd>", both)
+    assert (shown[0] in theirs, shown[1] in mine, "Take theirs" in both) == (True, True, True)
+    again = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', both))
+    assert again["from"] == origin
+    assert browser.post(re.search(r'hx-post="([^"]+)"', both)[1], again).status_code == 200
+    alert.refresh_from_db()
+    mine_now = {"snooze": alert.snoozed_until == TODAY + timedelta(days=3), "assign": alert.assignee == me}
+    assert mine_now[action]
 
 
 def test_what_has_lost_its_cause_or_was_raised_anew_is_not_reopened(browser, me):

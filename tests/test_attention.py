@@ -104,9 +104,20 @@ def test_opening_the_form_claims_quietly_and_never_takes_over(browser, shown, da
 
 def test_only_ones_own_claim_is_let_go(browser, dan):
     of = claimed(dan)
-    browser.post(f"/accounts/{of.pk}/claim/", {"off": "1"})
+    answer = browser.post(f"/accounts/{of.pk}/claim/", {"off": "1"})
     of.refresh_from_db()
     assert of.claimed_by == dan
+    assert toast(answer)["undo"] is None
+
+
+def test_a_claim_that_was_let_go_is_taken_back_with_undo(browser, shown, me):
+    browser.post(f"/accounts/{shown.pk}/claim/")
+    undo = toast(browser.post(f"/accounts/{shown.pk}/claim/", {"off": "1", "from": "list"}))["undo"]
+    shown.refresh_from_db()
+    assert shown.claimed_by is None
+    browser.post(undo["url"], undo["values"])
+    shown.refresh_from_db()
+    assert shown.claimed_by == me
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.crm.models import Account
 from apps.crm.models.touched import mark_of_now
 from apps.crm.pipeline import Stage
-from tests.factories import NOW, TODAY, account, user
+from tests.factories import NOW, TODAY, account, call, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,6 +67,40 @@ def test_what_is_done_about_a_task_or_an_alert_is_told(viewer):
         assert [row["id"] for row in answer["accounts"]] == [here.pk]
         since = answer["since"]
         assert told(viewer, since) == 204
+
+
+def test_what_is_said_of_a_call_and_who_takes_it_is_told(viewer):
+    """Also where no fact of the account changes with it."""
+    here, dan = account(Stage.INTRO_CALL_COMPLETED), user()
+    met = call(here, "", starts_at=NOW - timedelta(hours=2))
+    since = mark_of_now()
+    for change in (
+        lambda: met.add_host(dan),
+        lambda: met.remove_host(dan),
+        lambda: met.mark(met.Status.NO_SHOW, by=dan, now=NOW, cause="list").changed,
+        lambda: met.mark(met.Status.BOOKED, by=dan, now=NOW, cause="list").changed,
+    ):
+        assert change()
+        answer = told(viewer, since)
+        assert [row["id"] for row in answer["accounts"]] == [here.pk]
+        since = answer["since"]
+
+
+@pytest.mark.parametrize(
+    ("address", "here", "not_here"),
+    [
+        ("/calls/changed/?kind=intro", "Acorn", "Birch"),
+        ("/calls/changed/?kind=second", "Birch", "Acorn"),
+        ("/hygiene/changed/?owner=none", "Acorn", "nothing else"),
+        ("/hygiene/changed/?owner=me", "contradicts itself", "Acorn"),
+    ],
+)
+def test_the_desk_and_the_contradictions_are_drawn_anew_as_they_are_filtered(client, address, here, not_here):
+    client.force_login(user())
+    for name, kind in (("Acorn", "intro"), ("Birch", "second")):
+        call(account(Stage.CALL_BOOKED, name=name), kind, starts_at=timezone.now() - timedelta(hours=30))
+    page = client.get(address).text
+    assert (here in page, not_here in page, 'hx-target="#count-tasks"' in page) == (True, False, True)
 
 
 def test_what_no_page_shows_is_not_told(viewer):

@@ -133,7 +133,7 @@ def test_an_upcoming_bill_counts_before_the_forecast_and_by_its_own_day():
     bill(later, "upcoming", name="c", amount="5000", due=15)
     tick(LARGE)
     assert [bool(alerts(here)) for here in (high, low, later)] == [True, False, False]
-    assert high.alerts.get().text.startswith("A bill of $1,200 is due on 26 Nov 2026.")
+    assert high.alerts.get().text.startswith("A bill of $1,200 is due on 2026-11-26.")
 
 
 def test_once_the_period_has_its_bill_the_forecast_says_no_more():
@@ -159,7 +159,7 @@ def test_one_alert_whatever_becomes_of_forecast_upcoming_and_final_bill():
     tick(LARGE, days(13))
     assert alerts(here) == [("period:2026-12-03", 0, None, "")]
     assert here.alerts.get().text == (
-        "A bill of $1,500 is due on 3 Dec 2026. Touch base so that it is no surprise. Their last bills: $300."
+        "A bill of $1,500 is due on 2026-12-03. Touch base so that it is no surprise. Their last bills: $300."
     )
     bill(here, "paid", amount="1660", at=NOW + days(14), due=13)
     tick(LARGE, days(14))

@@ -97,11 +97,11 @@ def test_the_outreach_is_missed_for_exactly_these(made, expected):
     assert after == before
 
 
-def test_a_missed_outreach_tells_the_day_in_words():
+def test_a_missed_outreach_tells_the_day():
     entry, renewal = here(S.NEW, renews=60), here(S.NEW, renews=3)
     run([MISSED], now=NOW)
-    assert entry.alerts.get().text == "Nobody has written to them yet; the account entered on 22 Oct 2026."
-    assert renewal.alerts.get().text == "Nobody has written to them yet; the account renews on 24 Nov 2026."
+    assert entry.alerts.get().text == "Nobody has written to them yet; the account entered on 2026-10-22."
+    assert renewal.alerts.get().text == "Nobody has written to them yet; the account renews on 2026-11-24."
     assert entry.acts.get().because == "Not written to yet; entered 2026-10-22, 30 days ago"
     assert renewal.acts.get().because == "Not written to yet; renews 2026-11-24, in 3 days"
     entered = entry.transitions.get()

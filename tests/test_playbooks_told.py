@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from apps.crm.days import spoken
 from apps.crm.models import Alert, Bill
 from apps.crm.pipeline import Stage
 from apps.outbox.models import SLACK, Message
 from apps.playbooks.engine import run
 from apps.playbooks.models import Act
 from apps.playbooks.registry import HANDOFF_IS_NEWS_DAYS
-from tests.factories import NOW, account, days, purchase, user
+from tests.factories import NOW, TODAY, account, days, purchase, user
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +55,7 @@ def test_sales_hears_of_a_lead_once():
     run(["enter-pipeline"], now=NOW)
     [(kind, of, subject, text)] = told("sales-lead")
     assert (kind, of, subject) == ("sales-lead", one.pk, f"A lead for Sales: {one.name}")
-    assert text == Act.objects.get(playbook="sales-lead").because
+    assert text == spoken(Act.objects.get(playbook="sales-lead").because, TODAY)
     one.refresh_from_db()
     assert one.referred_at == NOW
 
@@ -108,4 +109,4 @@ def test_a_paid_call_is_told_once():
     purchase(one, bought_at=NOW)
     [(kind, of, subject, text)] = told("paid-call-routing")
     assert (kind, of, subject) == ("paid-call-routing", one.pk, f"Paid call purchased: {one.name}")
-    assert text == Act.objects.get().because
+    assert text == spoken(Act.objects.get().because, TODAY)

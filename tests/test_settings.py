@@ -347,7 +347,12 @@ def test_a_name_that_cannot_be_given_is_refused(labelled, name, says):
 
 def test_merged_labels_leave_every_account_with_one(labelled):
     red, blue = labelled
-    told = words(signed_in().post(f"/settings/labels/{red.pk}/merge/", {"into": blue.pk}, follow=True))
+    asked = words(signed_in().post(f"/settings/labels/{red.pk}/merge/", {"into": blue.pk}))
+    assert "Its accounts are labelled “Blue” instead, and “Red” is gone. This cannot be undone." in asked
+    assert worn() == [("a", "Red"), ("b", "Blue"), ("c", "Blue"), ("c", "Red")]
+    told = words(
+        signed_in().post(f"/settings/labels/{red.pk}/merge/", {"into": blue.pk, "sure": "1"}, follow=True)
+    )
     assert "2 accounts are labelled “Blue” instead of “Red” now." in told
     assert worn() == [("a", "Blue"), ("b", "Blue"), ("c", "Blue")]
     assert [*Label.objects.all()] == [blue]
@@ -384,7 +389,10 @@ def test_a_token_is_shown_once_and_acts_as_its_maker():
     api = Client(headers={"authorization": f"Bearer {secret}"})
     assert api.get("/api/v1/accounts").status_code == 200
     assert "today" in words(lead.get("/settings/tokens/"))
-    lead.post(f"/settings/tokens/{token.pk}/revoke/")
+    asked = words(lead.post(f"/settings/tokens/{token.pk}/revoke/"))
+    assert "The program that uses it is let in no more. This cannot be undone." in asked
+    assert api.get("/api/v1/accounts").status_code == 200
+    lead.post(f"/settings/tokens/{token.pk}/revoke/", {"sure": "1"})
     assert api.get("/api/v1/accounts").status_code == 401
 
 

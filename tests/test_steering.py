@@ -1,5 +1,6 @@
 """Steering the playbooks: failures to try again, runs that take long, skips and their taking back, looking ahead."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -68,7 +69,7 @@ def test_an_account_it_failed_on_is_shown_with_its_tries_until_it_is_done(client
     assert snapshot(bad) == before
     failing.clear()
     done = read(client, f"{ADDRESS}retry/", account=bad.pk)
-    assert "Acted on Brokers: Renews 2026-11-26, in 5 days." in done
+    assert "Acted on Brokers: Renews 26 Nov, in 5 days." in done
     assert "Failed on" not in done
     assert bad.acts.get().run.by == lead
     assert good.acts.count() == 1
@@ -173,6 +174,10 @@ def test_a_lead_has_a_playbook_leave_an_account_alone_from_its_own_page_and_take
     back = client.post(f"{page}unskip/", {"playbook": FINAL, "from": "account"})
     assert f"Hogs is no longer left alone by {FINAL}." in back.headers["HX-Trigger"]
     assert not Act.objects.exists()
+    undo = json.loads(back.headers["HX-Trigger"])["toast"]["undo"]
+    client.post(undo["url"], undo["values"])
+    assert run([FINAL], now=NOW)[0].acted == 0
+    client.post(f"{page}unskip/", {"playbook": FINAL, "from": "account"})
     assert run([FINAL], now=NOW)[0].acted == 1
 
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.crm.models import Contact, SavedView
 from apps.crm.pipeline import Stage
 from apps.web.tables import COLUMNS, DEFAULT_KEYS
+from tests.account_pages import undo, undone_by
 from tests.factories import NOW, TODAY, account, in_days, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -272,14 +273,32 @@ def test_whoever_changes_a_view_second_is_told_and_changes_nothing(client):
     assert kept(one) == after
 
 
+def test_what_was_saved_over_a_view_and_its_name_of_before_come_back_with_undo(browser, me):
+    mine = view(me)
+    before = (mine.name, mine.query, mine.shared)
+    for change in (
+        {"name": "update", "query": "plan=yc"},
+        {"name": "rename", "query": mine.query},
+    ):
+        name = change.pop("name")
+        with time_machine.travel(NOW + timedelta(seconds=5), tick=False):
+            sent = {**seen(mine), **change, "name": "Another"}
+            answer = browser.post(f"/views/{mine.pk}/{name}/", sent, follow=True)
+        mine.refresh_from_db()
+        assert (mine.name, mine.query, mine.shared) != before
+        undo(browser, answer)
+        mine.refresh_from_db()
+        assert (mine.name, mine.query, mine.shared) == before
+
+
 def test_a_deleted_view_comes_back_with_undo_and_its_address_says_it_is_gone(browser, me):
     mine = view(me)
     answer = browser.post(f"/views/{mine.pk}/delete/", seen(mine), follow=True)
     assert told(answer) == ["“Mine” is deleted."]
-    assert f'data-undo-at="/views/{mine.pk}/restore/"' in answer.text
+    assert undone_by(answer)["url"] == f"/views/{mine.pk}/restore/"
     assert "is not known here" in browser.get(f"/?view={mine.pk}").text
     back = browser.post(f"/views/{mine.pk}/restore/")
-    assert back.headers["HX-Redirect"] == f"/?view={mine.pk}"
+    assert back.url == f"/?view={mine.pk}"
     assert "is not known here" not in browser.get(f"/?view={mine.pk}").text
 
 

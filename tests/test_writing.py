@@ -18,6 +18,7 @@ from apps.crm.pipeline import Stage
 from apps.outbox.letters import HOLD
 from apps.outbox.models import MAIL, Message
 from apps.outbox.send import drain
+from tests.account_pages import undo
 from tests.factories import NOW, account, call, in_days, snapshot, user
 
 pytestmark = pytest.mark.django_db
@@ -139,8 +140,10 @@ def test_a_lead_changes_a_template_and_whoever_comes_second_sees_both(client):
     again = {"subject": "Two", "body": "Mine", "seen": kept.changed_at.isoformat()}
     assert client.post(address, again).status_code == 302
     assert Template.objects.get().subject == "Two"
-    assert client.post(f"{address}restore/").status_code == 302
+    restored = client.post(f"{address}restore/", follow=True)
     assert Template.objects.of("no-show").subject == LETTERS["no-show"].subject
+    undo(client, restored)
+    assert (Template.objects.get().subject, Template.objects.get().body) == ("Two", "Mine")
 
 
 def test_the_preview_shows_a_real_account_and_what_is_left_to_fill_in(client, shown):

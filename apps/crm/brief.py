@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
+from apps.crm.days import spoken
 from apps.crm.models import Account, AuditPoint, Credit, Note
 from apps.crm.models.credit import sums
 from apps.crm.policy import Numbers
@@ -79,7 +80,7 @@ def _goals(account: Account, numbers: Numbers) -> Iterable[str]:
 
 def _alerts(account: Account, numbers: Numbers) -> Iterable[str]:
     for alert in account.alerts.open()[:FEW]:
-        yield f"- {alert.kind_label}: {alert.text}".rstrip(": ")
+        yield f"- {alert.kind_label}: {spoken(alert.text, numbers.today)}".rstrip(": ")
 
 
 def _found(account: Account, numbers: Numbers) -> Iterable[str]:

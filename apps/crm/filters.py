@@ -24,7 +24,7 @@ from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.user import User
 from apps.crm.models.view import OF_PAGES, PASSING, SavedView
-from apps.crm.people import Colleague, everybody
+from apps.crm.people import Colleague, called, everybody
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
@@ -169,7 +169,7 @@ class QueryFilter(django_filters.FilterSet):
     @cached_property
     def people(self) -> dict[int, str]:
         """Their names by id."""
-        return {one.pk: one.name for one in self.everybody}
+        return called(self.everybody)
 
     def _people_choices(self) -> list[tuple[str, str]]:
         return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]

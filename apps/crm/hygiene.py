@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import django_filters
 from django.db.models import Exists, OuterRef, Subquery
 
+from apps.crm.days import day
 from apps.crm.filters import SORTS, QueryFilter
 from apps.crm.models import Account, Call, Note, Task
 from apps.crm.models.account import AccountQuerySet, Plan
@@ -64,10 +65,14 @@ def _no_call_ahead(accounts: AccountQuerySet, numbers: Numbers) -> AccountQueryS
     )
 
 
+def _the_call(account: Any, numbers: Numbers) -> str:
+    return f"The call of {day(numbers.day_of(account.called_at), numbers.today)}"
+
+
 def _call_gone(account: Any, numbers: Numbers) -> str:
     if account.call is None:
         return "No call is booked."
-    return f"The call of {numbers.day_of(account.called_at):%-d %b} is not marked, and no other is booked."
+    return f"{_the_call(account, numbers)} is not marked, and no other is booked."
 
 
 def _call_mends(account: Any, numbers: Numbers) -> list[Mend]:
@@ -92,7 +97,8 @@ def _closing(account: Any, numbers: Numbers) -> list[Mend]:
 
 def _engaged(account: Any, numbers: Numbers) -> str:
     how = account.get_engaged_via_display().lower()
-    return f"It is closed without engagement, and engaged by {how} on {numbers.day_of(account.engaged_at):%-d %b %Y}."
+    engaged_on = day(numbers.day_of(account.engaged_at), numbers.today)
+    return f"It is closed without engagement, and engaged by {how} on {engaged_on}."
 
 
 def _with_task(accounts: AccountQuerySet, numbers: Numbers) -> AccountQuerySet:
@@ -102,18 +108,18 @@ def _with_task(accounts: AccountQuerySet, numbers: Numbers) -> AccountQuerySet:
     )
 
 
-def next_renewal(day: date, today: date, months: int) -> date:
-    """The first day after ``today`` that is a whole number of terms after ``day``; a short month ends earlier."""
-    terms = max(((today.year - day.year) * 12 + today.month - day.month) // months, 0)
-    then = _months_after(day, terms * months)
-    return then if then > today else _months_after(day, (terms + 1) * months)
+def next_renewal(last: date, today: date, months: int) -> date:
+    """The first day after ``today`` that is a whole number of terms after ``last``; a short month ends earlier."""
+    terms = max(((today.year - last.year) * 12 + today.month - last.month) // months, 0)
+    then = _months_after(last, terms * months)
+    return then if then > today else _months_after(last, (terms + 1) * months)
 
 
-def _months_after(day: date, months: int) -> date:
-    years, month = divmod(day.month - 1 + months, 12)
-    first = date(day.year + years, month + 1, 1)
+def _months_after(begins: date, months: int) -> date:
+    years, month = divmod(begins.month - 1 + months, 12)
+    first = date(begins.year + years, month + 1, 1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    return first.replace(day=min(day.day, last.day))
+    return first.replace(day=min(begins.day, last.day))
 
 
 def _renew(account: Any, numbers: Numbers) -> list[Mend]:
@@ -121,7 +127,7 @@ def _renew(account: Any, numbers: Numbers) -> list[Mend]:
     then = next_renewal(account.renewal_on, numbers.today, 12 if by_contract else 1)
     field = "contract_renewal_on" if by_contract else "next_renewal_on"
     values = {field: then.isoformat(), "seen": account.changed_at.isoformat()}
-    return [Mend("contract" if by_contract else "renewal", f"It renews {then:%-d %b %Y}", values)]
+    return [Mend("contract" if by_contract else "renewal", f"It renews {day(then, numbers.today)}", values)]
 
 
 def _held_unnoted(accounts: AccountQuerySet, numbers: Numbers) -> AccountQuerySet:
@@ -183,9 +189,7 @@ CONTRADICTIONS: dict[str, Contradiction] = {
     "held-no-note": Contradiction(
         "Call held, no note",
         _held_unnoted,
-        lambda account, numbers: (
-            f"The call of {numbers.day_of(account.called_at):%-d %b} was held, and nobody has written it down."
-        ),
+        lambda account, numbers: f"{_the_call(account, numbers)} was held, and nobody has written it down.",
         lambda account, numbers: [Mend("note", "Write the note", {})],
     ),
     "nothing-planned": Contradiction(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.db.models import BigIntegerField, Exists, OuterRef
@@ -37,6 +38,11 @@ def everybody() -> list[Colleague]:
         Colleague(pk, f"{first} {last}".strip() or username, works)
         for pk, first, last, username, works in _EVERYBODY.rows()
     ]
+
+
+def called(people: Iterable[Colleague]) -> dict[int, str]:
+    """Their names by id."""
+    return {one.pk: one.name for one in people}
 
 
 def signed_in(pk: int) -> User | None:

@@ -237,6 +237,7 @@ class Bought(About):
             return "The purchase was known."
         said = moved(account, Stage.PAID_CALL, context)
         account.engage("purchase", now=context.now)
+        account.touch()
         return sentence("The purchase was kept.", said)
 
     def answers(self, account: Account) -> Iterable[str]:
@@ -260,6 +261,7 @@ class Refunded:
         kept = account.purchases.filter(refunded_at__isnull=True)
         if not kept.filter(external_id=self.order_id).update(refunded_at=self.at):
             return "The refund was known."
+        account.touch()
         if kept.exists():
             return "The refund was kept; another purchase stands."
         try:

@@ -24,6 +24,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Least, Substr, TruncDate
 
+from apps.crm.days import away
 from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Bill
 from apps.crm.models.account import PaymentRisk, Plan
@@ -31,7 +32,7 @@ from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
 from apps.playbooks.models import Act
-from apps.playbooks.then import Row, Tend, cause_gone, change, how_far
+from apps.playbooks.then import Row, Tend, cause_gone, change
 
 
 def _tells_of(**bill: Any) -> Any:
@@ -162,12 +163,12 @@ def invoice_is_large(numbers: Numbers) -> Any:
 
 def why_large(row: Row, numbers: Numbers) -> str:
     last = "nothing paid yet" if row.last_paid is None else f"{dollars(row.last_paid)} last time"
-    return f"{dollars(row.amount)} due {row.due}, {how_far(row.due, numbers.today)}; {last}"
+    return f"{dollars(row.amount)} due {row.due}, {away(row.due, numbers.today)}; {last}"
 
 
 def large_text(row: Row, numbers: Numbers) -> str:
     before = f" Their last bills: {', '.join(map(dollars, row.last_three))}." if row.last_three else ""
-    due = f"A bill of {dollars(row.amount)} is due on {row.due:%-d %b %Y}."
+    due = f"A bill of {dollars(row.amount)} is due on {row.due}."
     return f"{due} Touch base so that it is no surprise.{before}"
 
 
@@ -193,7 +194,7 @@ def first_bill_was_due(numbers: Numbers) -> Any:
 
 
 def why_first_bill(row: Row, numbers: Numbers) -> str:
-    far = how_far(row.bill_due, numbers.today)
+    far = away(row.bill_due, numbers.today)
     return f"The first bill {row.bill_name} was due {row.bill_due}, {far}; forecast {dollars(row.forecast)}"
 
 

@@ -18,13 +18,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
+from apps.crm.days import away, day, spoken
 from apps.crm.enough import Enough, never
 from apps.crm.models import Account, Alert, Call, CallHost, Notice, Policy, Task, User
 from apps.crm.models.notice import NoticeQuerySet
 from apps.crm.policy import Numbers
 from apps.outbox.mail import written
 from apps.outbox.models import Message
-from apps.playbooks.then import how_far
 
 DIGEST, MENTIONS = "digest", "mentions"
 LISTED = 10
@@ -178,8 +178,8 @@ def _line(account: Account, words: str, when: str = "") -> Line:
     return Line(account.name, settings.BASE_URL + account.get_absolute_url(), short, when)
 
 
-def _day(day: date, reader: Reader) -> str:
-    return f"{day.day} {day:%b}, {how_far(day, reader.today)}"
+def _day(when: date, reader: Reader) -> str:
+    return f"{day(when, reader.today)}, {away(when, reader.today)}"
 
 
 def _call_line(call: Any, reader: Reader) -> Line:
@@ -194,7 +194,7 @@ def _task_line(task: Any, reader: Reader) -> Line:
 
 def _alert_line(alert: Any, reader: Reader) -> Line:
     nobody = "" if alert.assignee_id else "nobody’s"
-    return _line(alert.account, f"{alert.kind_label}: {alert.text}", nobody)
+    return _line(alert.account, f"{alert.kind_label}: {spoken(alert.text, reader.today)}", nobody)
 
 
 def _write_line(account: Any, reader: Reader) -> Line:
@@ -267,12 +267,10 @@ def read(parts: tuple[Part, ...], reader: Reader) -> Told:
 
 def write_morning(reader: Reader) -> bool:
     """Write somebody's morning mail, if there is something to say; False where that was dealt with already."""
-    person, now, day = reader.person, reader.numbers.now, reader.today
+    person, now, on = reader.person, reader.numbers.now, reader.today
     with transaction.atomic():
-        earlier = Q(digested_on=None) | Q(digested_on__lt=day)
-        if not User.objects.filter(earlier, pk=person.pk, is_active=True, digest=True).update(
-            digested_on=day
-        ):
+        earlier = Q(digested_on=None) | Q(digested_on__lt=on)
+        if not User.objects.filter(earlier, pk=person.pk, is_active=True, digest=True).update(digested_on=on):
             return False
         # What comes in meanwhile is told next time.
         untold = list(Notice.objects.untold().filter(user=person).values_list("pk", flat=True))
@@ -281,14 +279,14 @@ def write_morning(reader: Reader) -> bool:
             _write(
                 reader,
                 DIGEST,
-                str(day),
-                f"{day:%A}: {told.counts}",
+                str(on),
+                f"{on:%A}: {told.counts}",
                 told,
-                title=f"{day:%A}, {day.day} {day:%B}",
+                title=f"{on:%A}, {on.day} {on:%B}",
                 why=f"It comes at {reader.hour}:00 on working days.",
                 until=reader.tomorrow,
             )
-            Task.objects.to_remind(day).filter(assignee=person).reminded(now=now)
+            Task.objects.to_remind(on).filter(assignee=person).reminded(now=now)
             Notice.objects.filter(pk__in=untold).update(told_at=now)
     return True
 

@@ -8,11 +8,12 @@ from typing import Any
 from django.db.models import Case, Exists, F, FilteredRelation, OuterRef, Q, Subquery, TextField, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, Greatest
 
+from apps.crm.days import away
 from apps.crm.models import Account, Call, User
 from apps.crm.pipeline import OPEN, Stage
 from apps.crm.policy import Numbers
 from apps.crm.scope import dollars
-from apps.playbooks.then import Row, how_far
+from apps.playbooks.then import Row
 
 PURCHASE_FACTS = (
     *("order", "price", "currency", "stage", "stage_before_paid_call", "runs_it_id"),
@@ -100,7 +101,7 @@ def missed(numbers: Numbers) -> Any:
 def why_missed(row: Row, numbers: Numbers) -> str:
     day = numbers.day_of(row.missed_at)
     heard = "; no word since" if row.silent else ""
-    return f"Missed the paid call on {day}, {how_far(day, numbers.today)}{heard}"
+    return f"Missed the paid call on {day}, {away(day, numbers.today)}{heard}"
 
 
 def made_good(row: Row) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import OuterRef, Q, Subquery
 
 from apps.crm import scope
+from apps.crm.days import away
 from apps.crm.enough import Enough
 from apps.crm.models import Account, StageTransition
 from apps.crm.options import permitted
@@ -43,7 +44,6 @@ from apps.playbooks.then import (
     Tell,
     Tend,
     Then,
-    how_far,
 )
 
 HANDOFF_IS_NEWS_DAYS = 14
@@ -93,7 +93,7 @@ def _awaiting_final_outreach(numbers: Numbers) -> Any:
 
 
 def _renews(row: Row, numbers: Numbers) -> str:
-    return f"Renews {row.renewal_on}, {how_far(row.renewal_on, numbers.today)}"
+    return f"Renews {row.renewal_on}, {away(row.renewal_on, numbers.today)}"
 
 
 def _outreach_missed(numbers: Numbers) -> Any:
@@ -115,13 +115,13 @@ def _why_late(row: Row, numbers: Numbers) -> tuple[str, date]:
 
 def _not_written_to(row: Row, numbers: Numbers) -> str:
     verb, day = _why_late(row, numbers)
-    return f"Not written to yet; {verb} {day}, {how_far(day, numbers.today)}"
+    return f"Not written to yet; {verb} {day}, {away(day, numbers.today)}"
 
 
 def _alert_text(row: Row, numbers: Numbers) -> str:
     # How far the day is would not be true any more tomorrow.
     verb, day = _why_late(row, numbers)
-    return f"Nobody has written to them yet; the account {verb} on {day:%-d %b %Y}."
+    return f"Nobody has written to them yet; the account {verb} on {day}."
 
 
 def _handed_to_sales(numbers: Numbers) -> Any:

@@ -12,13 +12,14 @@ from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery,
 from django.db.models.functions import Cast, Concat, Least
 from django.urls import reverse
 
+from apps.crm.days import away
 from apps.crm.models import Account, Alert, Contact, StageTransition, Survey
 from apps.crm.models.survey import HIGHEST, LOWEST
 from apps.crm.pipeline import ONBOARDED, Stage
 from apps.crm.policy import Numbers
 from apps.outbox.mail import written
 from apps.outbox.models import Message
-from apps.playbooks.then import Batch, Row, cause_gone, how_far
+from apps.playbooks.then import Batch, Row, cause_gone
 
 _LOW = "low-score"
 LOW_IS_NEWS_DAYS = 30
@@ -64,7 +65,7 @@ def to_ask(numbers: Numbers) -> Any:
 
 def why_ask(row: Row, numbers: Numbers) -> str:
     day = numbers.day_of(row.closed_at)
-    return f"Closed as {Stage(row.stage).number} on {day}, {how_far(day, numbers.today)}"
+    return f"Closed as {Stage(row.stage).number} on {day}, {away(day, numbers.today)}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def scored_low(numbers: Numbers) -> Any:
 
 def why_low(row: Row, numbers: Numbers) -> str:
     day = numbers.day_of(row.said_at)
-    return f"Scored {row.score} of {HIGHEST} on {day}, {how_far(day, numbers.today)}"
+    return f"Scored {row.score} of {HIGHEST} on {day}, {away(day, numbers.today)}"
 
 
 def low_text(row: Row, numbers: Numbers) -> str:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Least
 
+from apps.crm.days import spoken
 from apps.crm.enough import Enough
 from apps.crm.models import Account, Alert, Notice, Task, User
 from apps.crm.models.alert import AlertQuerySet, alert_kind
@@ -34,13 +35,6 @@ class Row(Protocol):
     occasion: str
 
     def __getattr__(self, fact: str) -> Any: ...
-
-
-def how_far(day: date, today: date) -> str:
-    """How far a day is, in words: "today", "tomorrow", "in 10 days", "3 days ago"."""
-    days = (day - today).days
-    near = {0: "today", 1: "tomorrow", -1: "yesterday"}
-    return near.get(days) or (f"in {days} days" if days > 0 else f"{-days} days ago")
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ def tell_slack(batch: Batch, head: str, text: Callable[[Row], str]) -> None:
             kind=batch.playbook,
             account_id=row.pk,
             subject=f"{head}: {row.name}",
-            text=text(row),
+            text=spoken(text(row), batch.numbers.today),
             now=batch.numbers.now,
         )
         for row in batch.rows

@@ -7,8 +7,9 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from apps.crm.days import day
 from apps.crm.models import Bill
-from apps.web.display import amount, day
+from apps.web.display import amount
 
 HEIGHT, BAR, GAP = 40, 14, 6
 # Void bills were never owed.

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from lucide.jinja import lucide
 from markupsafe import Markup
 
+from apps.crm import days
 from apps.crm.kept import Given, Kept
 from apps.crm.keyset import counting
 from apps.crm.models import Alert, AuditPoint, Credit, Note, Notice, Policy, Task, User
@@ -165,9 +166,9 @@ def environment(**options: Any) -> Environment:
         get_messages=get_messages,
         lines=cells.lines,
         drawn_cards=cells.cards,
-        day=display.day,
-        spoken=display.spoken,
-        away=display.away,
+        day=days.day,
+        spoken=days.spoken,
+        away=days.away,
         away_short=display.away_short,
         money=display.money,
         in_days=display.in_days,

@@ -27,13 +27,14 @@ from apps.crm.board import (
     standing,
     with_next_call,
 )
+from apps.crm.days import day
 from apps.crm.filters import SORTS, AccountFilter
 from apps.crm.keyset import Order, count_text, cursor_after, page
 from apps.crm.models import Account, User
 from apps.crm.pipeline import OPEN, STAGES, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers, Policy
 from apps.crm.swims import CELL_SIZE, SWIMS, first_cells
-from apps.web.display import GROUPS, away_short, day, days_since, money, on_it
+from apps.web.display import GROUPS, away_short, days_since, money, on_it
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
 

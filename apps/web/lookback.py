@@ -7,13 +7,14 @@ from datetime import date, datetime
 from functools import cached_property
 
 from apps.crm.board import LANE_SIZE, Holding
+from apps.crm.days import day
 from apps.crm.filters import AccountFilter
 from apps.crm.keyset import count_text
 from apps.crm.months import monday
 from apps.crm.past import Look, Stood
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, day, days_since, money
+from apps.web.display import GROUPS, days_since, money
 from apps.web.lanes import ALSO, Board, Card, Cell, Lane, Sizes, renewal_word, time_here
 from apps.web.rights import SignedIn
 from apps.web.tables import Word

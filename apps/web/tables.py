@@ -12,13 +12,14 @@ from django.db.models import BigIntegerField, DateTimeField, F
 from django.http import QueryDict
 from markupsafe import escape
 
+from apps.crm.days import day, spoken
 from apps.crm.kept import AnyOf, Given, Kept
 from apps.crm.models import AccountLabel, Call, Contact, User
 from apps.crm.models.account import PaymentRisk, Plan
 from apps.crm.models.waiting import first_outreach_due_on
 from apps.crm.pipeline import OPEN, TOO_LONG_AFTER, Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, away_short, day, days_since, money, on_it, runway_at, spoken
+from apps.web.display import GROUPS, away_short, days_since, money, on_it, runway_at
 
 BADGES_SHOWN = 3
 LABELS_SHOWN = 2

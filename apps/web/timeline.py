@@ -13,13 +13,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from markupsafe import Markup
 
+from apps.crm.days import day, spoken
 from apps.crm.models import Account, Note, StageTransition
 from apps.crm.models.alert import alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.playbooks.models import Act
 from apps.playbooks.registry import PLAYBOOKS
-from apps.web.display import GROUPS, amount, day, spoken
+from apps.web.display import GROUPS, amount
 from apps.web.markdown import rendered
 
 SHOWN = 50

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from apps.crm.days import away, day
 from apps.crm.track import WEEK, Step, Track
-from apps.web.display import away, day
 
 WIDTH = 320
 MOST_MARKS = 40

@@ -3,7 +3,7 @@
 
 import "./attending.js";
 import { openPalette } from "./palette.js";
-import "./token.js";
+import { token } from "./token.js";
 
 const UNDO_SECONDS = 10;
 
@@ -58,9 +58,20 @@ function toast(text, { bad = false, undo = null, link = null, seconds = undo || 
 document.addEventListener("toast", (event) => toast(event.detail.text, event.detail));
 
 // What was said by the page before and can be taken back is a toast, too.
-for (const said of document.querySelectorAll(".banner[data-undo-at]")) {
-  toast(said.textContent, { undo: { url: said.dataset.undoAt, values: {} } });
+for (const said of document.querySelectorAll(".banner[data-undo-by]")) {
+  const { url, values } = JSON.parse(said.dataset.undoBy);
+  toast(said.textContent, { undo: () => send(url, values) });
   said.remove();
+}
+
+/** Send a form as the page's own are sent: what is answered is the next page. */
+function send(action, values) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action, hidden: true });
+  for (const [name, value] of Object.entries({ csrfmiddlewaretoken: token(), ...values })) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
 }
 
 // Nothing fails silently, and what was typed stays where it is.

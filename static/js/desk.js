@@ -1,12 +1,15 @@
 // Pages of lines with buttons, the calls and the contradictions: keys that walk and press, and the focus after a line
 // is gone. A line is a <li> under data-slides; a button says in data-key which key presses it.
 
+import { drawAnew } from "./live.js";
+
 const lines = () => [...document.querySelectorAll("[data-slides] li[id]")];
 const lineAt = (element) => element?.closest?.("[data-slides] li[id]");
 const page = () => document.querySelector("[data-slides]");
 const nameIn = (line) => line?.querySelector("a.name");
 let at = -1;
 let asker = "";
+let held = false;
 
 const remember = () => {
   const line = lineAt(document.activeElement) ?? document.getElementById(asker);
@@ -74,7 +77,11 @@ document.addEventListener("toast", ({ detail }) => {
   detail.undo = () => htmx.ajax("POST", url + location.search, { values, swap: "none", target: "body" });
 }, true);
 
+// What others changed is drawn where it stands; nothing else moves.
+document.addEventListener("changes", () => drawAnew(page().dataset.changed));
+
 document.addEventListener("htmx:before:swap", () => {
+  held = Boolean(lineAt(document.activeElement));
   if (page()) remember();
 });
 
@@ -82,5 +89,6 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
   const { sourceElement: form, response, request } = detail.ctx;
   const asks = document.getElementById("asks");
   if (request.method === "POST" && asks?.contains(form) && (response.status < 300 || response.status === 409)) asks.close();
-  back();
+  // Hands that were not on a line are left where they are by what others do.
+  if (request.method === "POST" || held) back();
 });

@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from apps.crm.models import Account, Call
 from apps.crm.pipeline import Stage
-from tests.factories import account, user
+from tests.factories import account, call, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,3 +113,67 @@ def test_n_jumps_through_what_is_new_and_a_click_says_that_it_was_seen(page, log
     page.get_by_role("button", name="I have seen them").click()
     expect(page.locator("form.fresh")).to_have_count(0)
     expect(page.locator("tr[data-fresh]")).to_have_count(0)
+
+
+@pytest.fixture
+def calls_and_contradictions():
+    """Amber and Birch, each with a call that nobody has marked, which is on the desk and, unmarked, a contradiction."""
+    for name, hours in (("Amber", 30), ("Birch", 40)):
+        of = account(Stage.CALL_BOOKED, since=timezone.now() - timedelta(days=5), name=name)
+        call(of, starts_at=timezone.now() - timedelta(hours=hours))
+
+
+@pytest.mark.parametrize("address", ["/calls/", "/hygiene/"])
+def test_a_call_that_a_colleague_marks_leaves_the_desk_and_no_contradiction_is_left_in_anybodys_way(
+    page, login, calls_and_contradictions, address
+):
+    dan = user(first_name="Dan")
+    login(page)
+    page.goto(address)
+    page.set_viewport_size({"width": 1440, "height": 300})
+    birch = page.locator("ul.slim li", has_text="Birch")
+    birch.get_by_role("button", name="No-show").focus()
+    page.evaluate("scrollTo(0, 40)")
+    scrolled = page.evaluate("scrollY")
+    stand_still(page)
+    Call.objects.get(account__name="Amber").mark(
+        Call.Status.NO_SHOW, by=dan, now=timezone.now(), cause="list"
+    )
+    if address == "/hygiene/":
+        amber = Account.objects.get(name="Amber")
+        amber.move(Stage.ENGAGED_EMAIL, by=dan, now=timezone.now(), cause="list")
+        amber.add_task("Offer another call", timezone.now().date(), by=dan, now=timezone.now())
+    five_seconds_pass(page)
+    expect(page.locator("ul.slim li", has_text="Amber")).to_have_count(0)
+    expect(birch.get_by_role("button", name="No-show")).to_be_focused()
+    assert page.evaluate("scrollY") == scrolled
+
+
+def test_who_takes_a_call_is_drawn_on_the_desk_and_a_form_that_is_open_stays_as_it_is(
+    page, login, calls_and_contradictions
+):
+    dan = user(first_name="Dan")
+    login(page)
+    page.goto("/calls/")
+    page.locator("ul.slim li", has_text="Birch").locator("a.name").focus()
+    page.keyboard.press("o")
+    choice = page.locator("#asks select")
+    choice.select_option(label="Dan")
+    stand_still(page)
+    Call.objects.get(account__name="Amber").add_host(dan)
+    five_seconds_pass(page)
+    expect(page.locator("ul.slim li", has_text="Amber").locator(".hosts")).to_contain_text("Dan")
+    expect(choice).to_have_value(str(dan.pk))
+    expect(choice).to_be_focused()
+
+
+def test_what_a_colleague_does_takes_no_focus_that_was_not_on_a_line(page, login, calls_and_contradictions):
+    login(page)
+    page.goto("/calls/")
+    page.keyboard.press("j")
+    page.evaluate("document.activeElement.blur()")
+    stand_still(page)
+    Call.objects.get(account__name="Birch").add_host(user(first_name="Dan"))
+    five_seconds_pass(page)
+    expect(page.locator("ul.slim li", has_text="Birch").locator(".hosts")).to_contain_text("Dan")
+    assert page.evaluate("document.activeElement === document.body")

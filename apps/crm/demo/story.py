@@ -391,7 +391,7 @@ class Story:
         renewal = self.account.next_renewal_on
         assert renewal is not None
         soon = (renewal - self.cast.today).days <= self.cast.numbers.missed_outreach_renewal_days
-        late = f"renews on {renewal:%-d %b %Y}" if soon else f"entered on {self.days[-1]:%-d %b %Y}"
+        late = f"renews on {renewal}" if soon else f"entered on {self.days[-1]}"
         self._add(
             Alert(
                 account=self.account,

@@ -59,12 +59,15 @@ class CallQuerySet(models.QuerySet["Call"]):
         call, new = self.get_or_create(external_id=told.external_id, defaults={"account": account, **facts})
         if call.account_id == account.pk:
             call.account = account
+        if new:
+            account.touch()
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
             return call, call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
         if not new and call.marked_at is None:
             self.filter(pk=call.pk).update(**facts)
             call.refresh_from_db()
+            call.account.touch()
         return call, Marked(call.marked_at is None)
 
 
@@ -176,6 +179,7 @@ class Call(models.Model):
             said_at = at or (max(now, self.marked_at) if by and self.marked_at else now)
             self.status, self.marked_at, self.marked_by = status, said_at, by
             self.save(update_fields=["status", "marked_at", "marked_by", "transition"])
+            self.account.touch()
             if status == self.Status.HELD:
                 return self._hold(by=by, now=now, cause=cause)
             if status == self.Status.CANCELED and not rescheduled:
@@ -184,10 +188,12 @@ class Call(models.Model):
 
     def add_host(self, user: User) -> bool:
         """Let a colleague take it, too; False where they do already."""
+        self.account.touch()
         return CallHost.objects.get_or_create(call=self, user=user)[1]
 
     def remove_host(self, user: User) -> bool:
         """Take a colleague off; False where they were not on it."""
+        self.account.touch()
         return bool(CallHost.objects.filter(call=self, user=user).delete()[0])
 
     def _newer(self, status: str, at: datetime) -> bool:

@@ -20,13 +20,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
+from apps.crm.days import away, day
 from apps.crm.models import Alert, Policy, User
 from apps.crm.models.alert import AlertQuerySet
-from apps.web.display import away, day
 from apps.web.forms.many import GiveBackForm, PickedForm
 from apps.web.forms.work import GiveForm, NoFacts, ResolveForm, SnoozeForm
 from apps.web.rights import SignedIn, needs
+from apps.web.views.account import Clash
 from apps.web.views.alerts import list_parts, of_query, row_parts
+from apps.web.views.editing import Both, clashing
 from apps.web.views.moves import changed, invalid
 
 AT_ONCE = 500
@@ -58,6 +60,10 @@ class ChangeOfMany(NamedTuple):
 
 def _until(until: date, today: date) -> str:
     return f"{day(until, today)}, {away(until, today)}"
+
+
+def _put_off(until: date | None, today: date) -> str:
+    return f"snoozed until {_until(until, today)}" if until else "not snoozed"
 
 
 def _called(alert: Alert) -> str:
@@ -149,6 +155,20 @@ CHANGES: dict[str, Change] = {
     ),
 }
 
+# The changes whose maker may keep their own value all the same.
+BOTH: dict[str, Both[Alert]] = {
+    "snooze": Both(
+        lambda alert, today: _put_off(alert.snoozed_until, today),
+        lambda given, today: _put_off(given["until"], today),
+        lambda alert: alert.snoozed_until.isoformat() if alert.snoozed_until else "",
+    ),
+    "assign": Both(
+        lambda alert, today: str(alert.assignee or "nobody"),
+        lambda given, today: str(given["assignee"] or "nobody"),
+        lambda alert: str(alert.assignee_id or ""),
+    ),
+}
+
 MANY: dict[str, ChangeOfMany] = {
     "acknowledge": ChangeOfMany(
         NoFacts,
@@ -216,6 +236,8 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
         alert = _alert(pk)
         closed = alert.resolved_at is not None and name != "reopen"
         words = (_resolved if closed else how.otherwise)(alert, today)
+        if name in BOTH and not closed:
+            return _both(request, alert, name, form.cleaned_data, now=now, words=words)
         return _answer(request, alert, name, now, words, status=409, code="conflict")
     undo: Given = {}
     if how.back:
@@ -223,6 +245,27 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
         values["from"] = request.POST.get("from", "")
         undo = {"undo": {"url": _here(request, reverse(f"web:alert_{back}", args=[pk])), "values": values}}
     return _answer(request, alert, name, now, how.says(alert, today), **undo)
+
+
+def _both(
+    request: SignedIn, alert: Alert, name: str, given: Given, *, now: datetime, words: str
+) -> HttpResponse:
+    how, today = BOTH[name], Policy.at(now).today
+    clash = Clash(
+        label=_called(alert),
+        theirs=how.theirs(alert, today),
+        mine=how.mine(given, today),
+        address=_here(request, reverse(f"web:alert_{name}", args=[alert.pk])),
+        values={field: request.POST.get(field, "") for field in CHANGES[name].form.base_fields}
+        | {"seen": how.seen(alert)},
+        draft=f"alert-{name}:{alert.pk}",
+    )
+    if request.POST.get("from") == "account":
+        return clashing(request, alert.account, clash, now=now, text=words)
+    asked = {"account": alert.account, "clash": clash, "origin": "alerts"}
+    parts = row_parts(request, alert.pk, now=now) + render_to_string("web/_clash_parts.html", asked, request)
+    toast = {"text": words, "bad": True, "code": "conflict"}
+    return trigger_client_event(HttpResponse(parts, status=409), "toast", toast)
 
 
 @require_POST

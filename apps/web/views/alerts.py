@@ -15,12 +15,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.crm.alerts import STATES, AlertFilter
+from apps.crm.days import away, day, spoken
 from apps.crm.keyset import counts, page
 from apps.crm.models import Policy, User
 from apps.crm.models.alert import ALERT_KINDS, alert_kind
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, away, away_short, day, money, spoken
+from apps.web.display import GROUPS, away_short, money
 from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word

@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.crm.days import away, day
 from apps.crm.models import Account, Policy
-from apps.web.display import away, day, on_it
+from apps.web.display import on_it
 from apps.web.forms.writing import ClaimForm, PutOffForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.moves import changed, invalid, origin
@@ -26,9 +27,14 @@ def claim(request: SignedIn, pk: int) -> HttpResponse:
         return invalid(given)
     numbers = Policy.at(timezone.now())
     if given.cleaned_data["off"]:
-        account.let_go(by=request.user)
+        let_go = account.let_go(by=request.user)
+        again = {"url": reverse("web:claim", args=[pk]), "values": {"from": origin(request)}}
         return changed(
-            request, account, now=numbers.now, text=f"You are not on {account.name[:60]} any more."
+            request,
+            account,
+            now=numbers.now,
+            text=f"You are not on {account.name[:60]} any more.",
+            undo=again if let_go else None,
         )
     taken = account.claim(by=request.user, numbers=numbers, over=given.cleaned_data["over"])
     if given.cleaned_data["quiet"]:

@@ -15,11 +15,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.crm.calls import LANES, SHOWN, WEEK, WHOLE_LANE, CallFilter, Paid, hosts_of, paid_calls
+from apps.crm.days import away, day
 from apps.crm.keyset import count_text, counts
 from apps.crm.models import Account, Call, Policy, StageTransition, User
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
-from apps.web.display import GROUPS, amount, away, day
+from apps.web.display import GROUPS, amount
 from apps.web.rights import SignedIn
 
 NOTICES_SHOWN = 3
@@ -84,8 +85,19 @@ def calls(request: HttpRequest) -> HttpResponse:
     return render(request, "web/calls.html", context)
 
 
+@require_safe
+def changed(request: SignedIn) -> HttpResponse:
+    """The desk and the counts of the bar drawn anew: what others have changed meanwhile."""
+    counted = render_to_string("web/_bar_counts.html", request=request)
+    return HttpResponse(_parts(request, timezone.now()) + counted)
+
+
 def calls_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """The whole desk drawn anew: what is said of a call moves it from one place to another."""
+    return _parts(request, now)
+
+
+def _parts(request: SignedIn, now: datetime) -> str:
     return render_to_string("web/_call_parts.html", _context(request, Policy.at(now)), request)
 
 

@@ -6,7 +6,7 @@ Whoever comes second is shown both values and chooses; nothing is overwritten un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django import forms
@@ -18,7 +18,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from apps.crm.models import Account, Note, User
+from apps.crm.days import day
+from apps.crm.models import Account, Note, Policy, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.models.moving import MoveError
 from apps.web.forms.account import (
@@ -47,7 +48,7 @@ class Edit(NamedTuple):
     label: str
     address: str
     form: type[forms.Form]
-    says: Callable[[Facts], str]
+    says: Callable[[Facts, date], str]
     stamps: Callable[[User, datetime], dict[str, Any]] = lambda by, now: {}
     save: Callable[..., None] = Account.edit
 
@@ -65,22 +66,24 @@ def _sent(field: forms.Field, value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-def _risk(facts: Facts) -> str:
+def _risk(facts: Facts, today: date) -> str:
     reason = facts["payment_risk_reason"]
     return f"{PaymentRisk(facts['payment_risk']).label}{': ' if reason else ''}{reason}"
 
 
-def _extension(facts: Facts) -> str:
-    until = facts["extended_until"]
-    return f"until {until:%-d %b %Y}: {facts['extended_reason']}" if until else "not extended"
+def _extension(facts: Facts, today: date) -> str:
+    until = day(facts["extended_until"], today)
+    return f"until {until}: {facts['extended_reason']}" if until else "not extended"
 
 
-def _labels(facts: Facts) -> str:
+def _labels(facts: Facts, today: date) -> str:
     return ", ".join(map(str, facts["labels"].all())) or "none"
 
 
 EDITS = {
-    "owner": Edit("edit", "Owner", "assign", AssignForm, lambda facts: str(facts["owner"] or "nobody")),
+    "owner": Edit(
+        "edit", "Owner", "assign", AssignForm, lambda facts, today: str(facts["owner"] or "nobody")
+    ),
     "risk": Edit(
         "payment risk",
         "Payment risk",
@@ -91,17 +94,21 @@ EDITS = {
     ),
     "extension": Edit("edit", "Extended", "extend", ExtensionForm, _extension),
     "renewal": Edit(
-        "edit", "Renewal", "renewal", RenewalForm, lambda facts: f"on {facts['next_renewal_on']:%-d %b %Y}"
+        "edit",
+        "Renewal",
+        "renewal",
+        RenewalForm,
+        lambda facts, today: f"on {day(facts['next_renewal_on'], today)}",
     ),
     "contract": Edit(
         "edit",
         "Contract renewal",
         "contract",
         ContractForm,
-        lambda facts: f"on {facts['contract_renewal_on']:%-d %b %Y}",
+        lambda facts, today: f"on {day(facts['contract_renewal_on'], today)}",
     ),
     "hand-picked": Edit(
-        "edit", "Hand-picked", "hand_pick", HandPickForm, lambda facts: facts["hand_picked"] or "no"
+        "edit", "Hand-picked", "hand_pick", HandPickForm, lambda facts, today: facts["hand_picked"] or "no"
     ),
     "labels": Edit("edit", "Labels", "labels", LabelsForm, _labels, save=Account.relabel),
 }
@@ -117,19 +124,19 @@ def _edit(request: SignedIn, account: Account, how: Edit) -> HttpResponse:
     now, form = timezone.now(), how.form(request.POST)
     if not form.is_valid():
         return invalid(form)
-    facts = dict(form.cleaned_data)
+    facts, today = dict(form.cleaned_data), Policy.at(now).today
     seen, before = facts.pop("seen"), how.sent(account)
     try:
         how.save(account, now=now, by=request.user, seen=seen, **facts, **how.stamps(request.user, now))
     except MoveError:
         account.refresh_from_db()
-        theirs = how.says({field: getattr(account, field) for field in facts})
-        return _both(request, account, how, theirs=theirs, mine=how.says(facts), now=now)
+        theirs = how.says({field: getattr(account, field) for field in facts}, today)
+        return _both(request, account, how, theirs=theirs, mine=how.says(facts, today), now=now)
     return changed(
         request,
         account,
         now=now,
-        text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts)}."[:200],
+        text=f"{account.name[:60]}: {how.label.lower()} {how.says(facts, today)}."[:200],
         undo=undo_of(request, how.address, account, seen=account.changed_at.isoformat(), **before),
     )
 
@@ -151,6 +158,14 @@ def _both(
         ),
         now=now,
     )
+
+
+class Both[Of](NamedTuple):
+    """How a change says both values, theirs and the form’s; ``seen`` is what its form sends of what stands."""
+
+    theirs: Callable[[Of, date], str]
+    mine: Callable[[Facts, date], str]
+    seen: Callable[[Of], str]
 
 
 OVERTAKEN = "Somebody else has changed this meanwhile. Nothing was overwritten; choose which to keep."

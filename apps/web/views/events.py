@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.crm.days import day
 from apps.crm.keyset import page
 from apps.crm.models import Policy
 from apps.crm.policy import Numbers
@@ -20,7 +21,6 @@ from apps.intake.events import KEPT_FOR, TRIES
 from apps.intake.inbox import STATES, EventFilter, shown_body
 from apps.intake.models import Event
 from apps.outbox.inert import one_line
-from apps.web.display import day
 from apps.web.links import Choice, Link, counted, query
 from apps.web.rights import SignedIn
 from apps.web.tables import Word

@@ -10,9 +10,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.crm import finding
+from apps.crm.days import away, day
 from apps.crm.models import Policy
 from apps.crm.pipeline import Stage
-from apps.web.display import GROUPS, away, day
+from apps.web.display import GROUPS
 from apps.web.palette import commands
 from apps.web.rights import SignedIn
 

@@ -86,10 +86,21 @@ def hygiene(request: HttpRequest) -> HttpResponse:
     return render(request, "web/hygiene.html", {**context, **any_account})
 
 
+@require_safe
+def changed(request: SignedIn) -> HttpResponse:
+    """The contradictions and the counts of the bar drawn anew: what others have changed meanwhile."""
+    counted = render_to_string("web/_bar_counts.html", request=request)
+    return HttpResponse(_parts(request, timezone.now()) + counted)
+
+
 def hygiene_parts(
     request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
 ) -> str:
     """The page's contradictions drawn anew: one mend can end several."""
+    return _parts(request, now)
+
+
+def _parts(request: SignedIn, now: datetime) -> str:
     return render_to_string("web/_hygiene_parts.html", _context(request, Policy.at(now)), request)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -12,6 +13,7 @@ from apps.crm.models import Label
 from apps.web.forms.base import sentence
 from apps.web.forms.settings import LabelNameForm, MergeForm
 from apps.web.rights import SignedIn, needs
+from apps.web.undo import undoable
 
 
 @require_safe
@@ -38,20 +40,30 @@ def rename(request: SignedIn, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _labels(request, wrong=sentence(form))
     form.save()
-    messages.info(request, f"“{before}” is called “{found}” now.")
+    back = reverse("web:label_rename", args=[pk])
+    undoable(request, f"“{before}” is called “{found}” now.", back, name=before)
     return redirect("web:settings_labels")
 
 
 @require_POST
 @needs("labels")
 def merge(request: SignedIn, pk: int) -> HttpResponse:
-    """Have the accounts of a label wear another instead."""
+    """Ask first; then have the accounts of a label wear another instead."""
     found, form = get_object_or_404(Label, pk=pk), MergeForm(request.POST)
     if not form.is_valid():
         return _labels(request, wrong=sentence(form))
     into = form.cleaned_data["into"]
     if into == found:
         return _labels(request, wrong="These are the same label.")
+    if not request.POST.get("sure"):
+        asked = {
+            "title": f"Merge “{found}” into “{into}”",
+            "says": f"Its accounts are labelled “{into}” instead, and “{found}” is gone.",
+            "values": {"into": into.pk},
+            "words": "Merge",
+            "back": reverse("web:settings_labels"),
+        }
+        return render(request, "web/settings_sure.html", asked)
     worn = found.merge(into, now=timezone.now())
     messages.info(request, f"{_accounts(worn)} labelled “{into}” instead of “{found}” now.")
     return redirect("web:settings_labels")

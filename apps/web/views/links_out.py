@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.crm.models import OutLink
@@ -13,6 +14,7 @@ from apps.crm.models.outlink import FIELDS
 from apps.web.forms.base import sentence
 from apps.web.forms.panels import OutLinkForm
 from apps.web.rights import SignedIn, needs
+from apps.web.undo import undoable
 
 
 @require_safe
@@ -44,7 +46,8 @@ def remove(request: SignedIn, pk: int) -> HttpResponse:
     """Take a link away."""
     link = get_object_or_404(OutLink, pk=pk)
     link.delete()
-    messages.info(request, f"The link “{link.label}” is gone. Its address was {link.url}")
+    text = f"The link “{link.label}” is gone."
+    undoable(request, text, reverse("web:link_add"), label=link.label, url=link.url)
     return redirect("web:links_out")
 
 

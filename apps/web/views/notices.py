@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.crm.days import away, day
 from apps.crm.keyset import Column, Order, page
 from apps.crm.models import Notice, Policy, User
-from apps.web.display import away, day
 from apps.web.forms.base import sentence
 from apps.web.forms.settings import LookedForm, MailForm
 from apps.web.rights import SignedIn

@@ -9,9 +9,11 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.crm.days import day
 from apps.crm.models import Account, Policy, User
 from apps.crm.policy import NUMBERS, Numbers
 from apps.playbooks.due import due
@@ -19,6 +21,7 @@ from apps.playbooks.registry import PLAYBOOKS
 from apps.web.forms.base import sentence
 from apps.web.forms.settings import NumberForm
 from apps.web.rights import SignedIn, needs
+from apps.web.undo import undoable
 
 HISTORY_SHOWN = 50
 NAMES_SHOWN = 10
@@ -77,11 +80,12 @@ def _choose(request: SignedIn, name: str) -> HttpResponse:
     if not form.is_valid():
         return _number(request, name, wrong=sentence(form))
     value, starts_on = form.cleaned_data["value"], form.cleaned_data["starts_on"]
+    now = timezone.now()
     try:
-        Policy.choose(name, value, starts_on=starts_on, by=request.user, now=timezone.now())
+        Policy.choose(name, value, starts_on=starts_on, by=request.user, now=now)
     except ValidationError as refused:
         return _number(request, name, wrong=refused.messages[0])
-    messages.info(request, f"{_said(name, value)} from {starts_on:%-d %b %Y} on.")
+    messages.info(request, f"{_said(name, value)} from {day(starts_on, Policy.at(now).today)} on.")
     return redirect("web:policy_number", name)
 
 
@@ -138,7 +142,12 @@ def _said(name: str, value: str) -> str:
 def take_back(request: SignedIn, name: str, pk: int) -> HttpResponse:
     """Drop a value whose day has not come."""
     row = get_object_or_404(Policy, pk=pk, name=name)
-    gone = row.take_back(now=timezone.now())
-    said = "The value is taken back." if gone else "It holds already and stays: choose another from a day on."
-    messages.info(request, said)
+    back, values = (
+        reverse("web:policy_number", args=[name]),
+        {"value": row.value, "starts_on": str(row.starts_on)},
+    )
+    if row.take_back(now=timezone.now()):
+        undoable(request, "The value is taken back.", back, **values)
+    else:
+        messages.info(request, "It holds already and stays: choose another from a day on.")
     return redirect("web:policy_number", name)

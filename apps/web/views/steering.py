@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from apps.crm.days import spoken
 from apps.crm.enough import after
 from apps.crm.models import Account, Policy
 from apps.playbooks.due import due
@@ -66,7 +67,8 @@ def retry(request: SignedIn, name: str) -> HttpResponse:
     """Try an account again that it failed on."""
     playbook, account = found(name), _account(request)
     told: list[Line] = []
-    [result] = run([playbook.name], now=timezone.now(), by=request.user, of=[account.pk], tell=told.append)
+    now = timezone.now()
+    [result] = run([playbook.name], now=now, by=request.user, of=[account.pk], tell=told.append)
     called = account.name[:60]
     words = f"{called} is not due any more."
     if result.paused:
@@ -74,7 +76,7 @@ def retry(request: SignedIn, name: str) -> HttpResponse:
     elif result.failed:
         words = f"It failed again on {called}. Nothing was changed."
     elif told:
-        words = f"Acted on {called}: {told[0].because}."
+        words = f"Acted on {called}: {spoken(told[0].because, Policy.at(now).today)}."
     return _back(request, playbook, words)
 
 
@@ -136,6 +138,11 @@ def take_back(request: SignedIn, pk: int) -> HttpResponse:
     account, now, given = get_object_or_404(Account, pk=pk), timezone.now(), SkipForm(request.POST)
     if not given.is_valid():
         return invalid(given)
-    playbook = PLAYBOOKS[given.cleaned_data["playbook"]]
-    text = _unskipped(playbook, account, was=unskip(playbook, account))
-    return changed(request, account, now=now, text=text)
+    name = given.cleaned_data["playbook"]
+    was = unskip(PLAYBOOKS[name], account)
+    undo = {
+        "url": reverse("web:skip", args=[account.pk]),
+        "values": {"playbook": name, "from": origin(request)},
+    }
+    text = _unskipped(PLAYBOOKS[name], account, was=was)
+    return changed(request, account, now=now, text=text, undo=undo if was else None)

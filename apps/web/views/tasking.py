@@ -17,13 +17,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from apps.crm.days import away, day
 from apps.crm.models import Task, User
 from apps.crm.models.task import NEXT_STEPS
-from apps.web.display import away, day
 from apps.web.forms.work import DayForm, GiveForm, NextStepForm, NoFacts, TaskEditForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import Clash
-from apps.web.views.editing import clashing
+from apps.web.views.editing import Both, clashing
 from apps.web.views.moves import changed, invalid, origin
 
 Given = dict[str, Any]
@@ -110,16 +110,8 @@ CHANGES: dict[str, Change] = {
 }
 
 
-class Both(NamedTuple):
-    """How a change says both values, theirs of the task and mine of the form, and what it must have seen to be made."""
-
-    theirs: Callable[[Task, date], str]
-    mine: Callable[[Given, date], str]
-    seen: Callable[[Task], str]
-
-
 # The changes whose maker may keep their own value all the same.
-BOTH: dict[str, Both] = {
+BOTH: dict[str, Both[Task]] = {
     "day": Both(
         lambda task, today: f"due {_due(task.due_on, today)}",
         lambda given, today: f"due {_due(given['due_on'], today)}",

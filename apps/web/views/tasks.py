@@ -12,11 +12,12 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.crm.days import away, day
 from apps.crm.keyset import PAGE_SIZE, page
 from apps.crm.models import Account, Policy, StageTransition, User
 from apps.crm.pipeline import Stage
 from apps.crm.tasks import DUE, TaskFilter
-from apps.web.display import GROUPS, away, away_short, day
+from apps.web.display import GROUPS, away_short
 from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word

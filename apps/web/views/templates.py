@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -13,6 +14,7 @@ from apps.crm.letters import FIELDS, LETTERS, Writing, filled_in, gaps_in, wrong
 from apps.crm.models import Account, Policy, Template
 from apps.web.forms.settings import TemplateForm
 from apps.web.rights import SignedIn, needs
+from apps.web.undo import undoable
 
 OFFERED = 30
 
@@ -52,6 +54,8 @@ def restore(request: SignedIn, kind: str) -> HttpResponse:
     shown = _of(kind)
     if shown.changed_at and not shown.restore(seen=shown.changed_at):
         return _page(request, _of(kind), status=409)
+    words = {"subject": shown.subject, "body": shown.body, "seen": ""}
+    undoable(request, "It says what it came with again.", reverse("web:template", args=[kind]), **words)
     return redirect("web:template", kind)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -53,8 +54,17 @@ def _tokens(request: SignedIn, *, made: str = "", wrong: str = "") -> HttpRespon
 @require_POST
 @needs("tokens")
 def revoke(request: SignedIn, pk: int) -> HttpResponse:
-    """Take a token back for good."""
+    """Ask first; then take a token back for good."""
     found = get_object_or_404(ApiToken, pk=pk)
+    if not request.POST.get("sure"):
+        asked = {
+            "title": f"Revoke “{found}”",
+            "says": "The program that uses it is let in no more.",
+            "values": {},
+            "words": "Revoke",
+            "back": reverse("web:settings_tokens"),
+        }
+        return render(request, "web/settings_sure.html", asked)
     ApiToken.objects.filter(pk=pk).revoke(now=timezone.now())
     messages.info(request, f"“{found}” opens nothing any more.")
     return redirect("web:settings_tokens")

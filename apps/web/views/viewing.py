@@ -19,6 +19,7 @@ from apps.crm.models.view import NotKept
 from apps.web.forms.base import sentence
 from apps.web.forms.many import KeepViewForm, RenameViewForm, SeenViewForm, UpdateViewForm
 from apps.web.rights import SignedIn
+from apps.web.undo import undoable
 
 # The pages that show views.
 PAGES = {"list": "/", "board": "/board/"}
@@ -27,11 +28,21 @@ Given = dict[str, Any]
 
 
 class Change(NamedTuple):
-    """A change of a view: how it is read, what becomes of the view, and what is said then."""
+    """A change of a view: how it is read, what becomes of the view, and what is said then.
+
+    ``back`` is the change that takes it back, with what the view was ``before``, as its form sends it.
+    """
 
     form: type[forms.Form]
     values: Callable[[Given, User], Given]
     says: str
+    back: str
+    before: Callable[[SavedView], dict[str, str]]
+
+
+def _named(view: SavedView) -> dict[str, str]:
+    ticked = {name: "on" for name in ("shared", "protected") if getattr(view, name)}
+    return {"name": view.name, **ticked}
 
 
 def _renamed(given: Given, user: User) -> Given:
@@ -41,10 +52,20 @@ def _renamed(given: Given, user: User) -> Given:
 
 CHANGES = {
     "update": Change(
-        UpdateViewForm, lambda given, user: {"query": given["query"]}, "“{}” shows this from now on."
+        UpdateViewForm,
+        lambda given, user: {"query": given["query"]},
+        "“{}” shows this from now on.",
+        "update",
+        lambda view: {"query": view.query},
     ),
-    "rename": Change(RenameViewForm, _renamed, "“{}” is kept."),
-    "delete": Change(SeenViewForm, lambda given, user: {"deleted_at": timezone.now()}, "“{}” is deleted."),
+    "rename": Change(RenameViewForm, _renamed, "“{}” is kept.", "rename", _named),
+    "delete": Change(
+        SeenViewForm,
+        lambda given, user: {"deleted_at": timezone.now()},
+        "“{}” is deleted.",
+        "restore",
+        lambda view: {},
+    ),
 }
 
 
@@ -74,13 +95,18 @@ def change(request: SignedIn, pk: int, name: str) -> HttpResponse:
     if not form.is_valid():
         return _back(request, wrong=sentence(form))
     seen = form.cleaned_data.pop("seen")
+    before = how.before(view)
     try:
         view.change(seen=seen, now=timezone.now(), **how.values(form.cleaned_data, request.user))
     except NotKept as error:
         return _back(request, wrong=error.sentence)
-    undo = reverse("web:view_restore", args=[pk]) if view.deleted_at else ""
-    messages.success(request, how.says.format(view), extra_tags=undo)
-    return redirect(f"{_page(request)}?view=none") if undo else _to(request, view)
+    undoable(
+        request,
+        how.says.format(view),
+        reverse(f"web:view_{how.back}", args=[pk]),
+        **{"from": request.POST.get("from", ""), "seen": view.changed_at.isoformat(), **before},
+    )
+    return redirect(f"{_page(request)}?view=none") if view.deleted_at else _to(request, view)
 
 
 @require_POST
@@ -95,7 +121,7 @@ def restore(request: SignedIn, pk: int) -> HttpResponse:
         messages.warning(request, error.sentence)
     else:
         messages.success(request, f"“{view}” is back.")
-    return HttpResponse(headers={"HX-Redirect": f"{_page(request)}?view={pk}"})
+    return _to(request, view)
 
 
 @require_POST

@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.crm.days import away, day
 from apps.crm.models import Account, AuditPoint, Label, Note, Policy, User
 from apps.crm.models.audit import REMINDED
 from apps.crm.models.notice import mentioned
 from apps.crm.options import likeliest_first
-from apps.web.display import away, day, on_it
+from apps.web.display import on_it
 from apps.web.forms.account import NoteForm, TaskForm
 from apps.web.markdown import rendered
 from apps.web.rights import SignedIn, needs
