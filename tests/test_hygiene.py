@@ -188,7 +188,7 @@ MENDED = [
         lambda: engaged(account(Stage.ONBOARDED_NO_ENGAGEMENT)),
         0,
         {"stage": "onboarded_engaged"},
-        "It is closed without engagement, and engaged by e-mail on 16 Nov 2026.",
+        "It is closed without engagement, and engaged by e-mail on 16 Nov.",
     ),
     (
         "task-on-churned",

@@ -32,7 +32,10 @@ def test_an_alert_is_told_once_with_its_words():
     [(kind, of, subject, text)] = told("missed-outreach")
     alert = Alert.objects.get()
     assert (kind, of, subject) == ("missed-outreach", one.pk, f"Outreach missed: {one.name}")
-    assert text == alert.text
+    assert (text, alert.text) == (
+        f"Nobody has written to them yet; the account entered on {spoken(str(TODAY - days(8)), TODAY)}.",
+        f"Nobody has written to them yet; the account entered on {TODAY - days(8)}.",
+    )
 
 
 def test_an_alert_that_opens_again_or_closes_is_not_told_again():
