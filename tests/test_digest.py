@@ -65,7 +65,9 @@ def test_a_mail_says_what_awaits_somebody_today_with_links_and_in_html_and_text(
     acme.add_task("Write back", DAY, by=me, now=at(0), assignee=me)
     acme.add_task("Not yet", DAY + timedelta(days=1), by=me, now=at(0), assignee=me)
     call(acme, starts_at=at(13, 30))
-    Alert.objects.create(account=acme, kind="failed-payment", text="Bill 7 of 2026-11-20.", assignee=me, raised_at=at(0))
+    Alert.objects.create(
+        account=acme, kind="failed-payment", text="Bill 7 of 2026-11-20.", assignee=me, raised_at=at(0)
+    )
     acme.add_note(f"@{me.username} have a look", by=boss, now=at(5))
     given = account(Stage.INITIATED, since=at(0), name="Beta")
     given.edit(owner=me, by=boss, now=at(4))

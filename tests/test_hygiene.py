@@ -282,7 +282,11 @@ def test_the_renewal_of_somebody_quicker_is_not_overwritten(browser):
 @pytest.mark.parametrize("address", ["renewal", "contract-renewal"])
 @pytest.mark.parametrize(
     ("value", "sentence"),
-    [("", "Say which day it renews."), ("2026-02-30", "The day is written like 2026-12-01.")],
+    [
+        ("", "Say which day it renews."),
+        ("2026-02-30", "The day is written like 2026-12-01."),
+        ("0026-12-01", "The day is between the years 2000 and 2100."),
+    ],
 )
 def test_a_broken_renewal_gets_a_sentence_and_changes_nothing(browser, address, value, sentence):
     of = renewing(-40)

@@ -336,6 +336,7 @@ def test_who_only_reads_sees_the_page_without_buttons_and_is_refused(client, rol
     ("action", "values", "sentence"),
     [
         ("day", {"due_on": ""}, "Say by which day."),
+        ("day", {"due_on": "0001-01-01"}, "The day is between the years 2000 and 2100."),
         ("day", {"due_on": "soon"}, "The day is written like 2026-12-01."),
         ("day", {"due_on": "2026-02-30"}, "The day is written like 2026-12-01."),
         ("day", {"seen": ""}, "Say by which day it was due."),

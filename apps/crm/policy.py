@@ -292,7 +292,7 @@ class Policy(models.Model):
         if number is None:
             raise ValidationError({"name": "No such number."})
         if isinstance(number.default, int) and not (self.value.isascii() and self.value.isdigit()):
-            raise ValidationError({"value": f"{self.value!r} is not a whole number of {number.unit}."})
+            raise ValidationError({"value": f"“{self.value}” is not a whole number of {number.unit}."})
         if self.name == "time_zone" and self.value not in available_timezones():
             raise ValidationError({"value": f"{self.value!r} is not a time zone, such as Europe/Berlin."})
         if self.name in ("digest_hour", "weekly_hour") and int(self.value) > number.most:

@@ -171,9 +171,12 @@ def test_what_a_colleague_does_takes_no_focus_that_was_not_on_a_line(page, login
     login(page)
     page.goto("/calls/")
     page.keyboard.press("j")
-    page.evaluate("document.activeElement.blur()")
     stand_still(page)
-    Call.objects.get(account__name="Birch").add_host(user(first_name="Dan"))
-    five_seconds_pass(page)
-    expect(page.locator("ul.slim li", has_text="Birch").locator(".hosts")).to_contain_text("Dan")
-    assert page.evaluate("document.activeElement === document.body")
+    for name in ("Dan", "Eve"):
+        Call.objects.get(account__name="Birch").add_host(user(first_name=name))
+        five_seconds_pass(page)
+        expect(page.locator("ul.slim li", has_text="Birch").locator(".hosts")).to_contain_text(name)
+        # First on a line, which keeps it, and then nowhere.
+        focus = page.evaluate("document.activeElement.className")
+        assert focus == {"Dan": "name", "Eve": ""}[name]
+        page.evaluate("document.activeElement.blur()")

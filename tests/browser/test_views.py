@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from apps.crm.models import Account, Contact, SavedView
 from apps.crm.pipeline import Stage
+from tests.browser.conftest import until
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,6 +43,25 @@ def named(page):
 def press(page, *keys):
     for key in keys:
         page.keyboard.press(key)
+
+
+def test_a_view_that_was_deleted_or_saved_over_comes_back_by_one_key(opened):
+    now = timezone.now()
+    view = SavedView.objects.create(
+        name="YC", query="plan=yc", owner=opened.person, created_at=now, changed_at=now
+    )
+    opened.goto(f"/?view={view.pk}&plan=boost")
+    opened.get_by_role("button", name="Save the view").click()
+    expect(opened.locator(".toast")).to_contain_text("“YC” shows this from now on.")
+    press(opened, "z")
+    until(opened, lambda: SavedView.objects.get(pk=view.pk).query == "plan=yc")
+    opened.goto(f"/?view={view.pk}")
+    opened.locator("#views-button").click()
+    opened.get_by_role("button", name="Delete “YC”").click()
+    expect(opened.locator(".toast")).to_contain_text("“YC” is deleted.")
+    press(opened, "z")
+    expect(opened.locator("#views-button")).to_have_text("YC")
+    assert SavedView.objects.get(pk=view.pk).deleted_at is None
 
 
 def test_by_keys_alone_some_are_chosen_and_moved_and_those_refused_are_named_and_it_is_undone(opened, axe):

@@ -9,7 +9,7 @@ from django import forms
 from apps.crm.models import Label, Note, User
 from apps.crm.models.account import PaymentRisk
 from apps.crm.pipeline import STAGES, Stage
-from apps.web.forms.base import NO_DAY, Version
+from apps.web.forms.base import Day, Version
 
 _NO_STAGE = {"required": "Say which stage to move it to.", "invalid_choice": "There is no stage “%(value)s”."}
 
@@ -42,7 +42,7 @@ class NoteForm(forms.Form):
 
 class TaskForm(forms.Form):
     title = forms.CharField(max_length=300, error_messages={"required": "Say what there is to do."})
-    due_on = forms.DateField(error_messages={"required": "Say by which day.", **NO_DAY})
+    due_on = Day("Say by which day.")
     assignee = forms.ModelChoiceField(User.objects.none(), required=False)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -99,9 +99,7 @@ class RiskForm(forms.Form):
 
 
 class ExtensionForm(forms.Form):
-    extended_until = forms.DateField(
-        required=False, error_messages={"invalid": "The day is written like 2026-12-01."}
-    )
+    extended_until = Day()
     extended_reason = forms.CharField(max_length=2000, required=False)
     seen = forms.DateTimeField(required=False)
 
@@ -131,10 +129,10 @@ class AssignForm(forms.Form):
 
 
 class RenewalForm(forms.Form):
-    next_renewal_on = forms.DateField(error_messages={"required": "Say which day it renews.", **NO_DAY})
+    next_renewal_on = Day("Say which day it renews.")
     seen = forms.DateTimeField(required=False)
 
 
 class ContractForm(forms.Form):
-    contract_renewal_on = forms.DateField(error_messages={"required": "Say which day it renews.", **NO_DAY})
+    contract_renewal_on = Day("Say which day it renews.")
     seen = forms.DateTimeField(required=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django import forms
+
+from apps.crm.fields import YEARS
 
 _NO_NUMBER = {
     "invalid": "The version is a whole number.",
@@ -12,6 +15,19 @@ _NO_NUMBER = {
     "max_value": "The version is a whole number.",
 }
 NO_DAY = {"invalid": "The day is written like 2026-12-01."}
+
+
+class Day(forms.DateField):
+    """A day of our time; optional where nothing is said of one that is missing. ``missing`` is that sentence."""
+
+    def __init__(self, missing: str = "") -> None:
+        super().__init__(required=bool(missing), error_messages={**NO_DAY, "required": missing})
+
+    def to_python(self, value: Any) -> date | None:
+        found: date | None = super().to_python(value)
+        if found and found.year not in YEARS:
+            raise forms.ValidationError(f"The day is between the years {YEARS[0]} and {YEARS[-1]}.")
+        return found
 
 
 class Version(forms.IntegerField):

@@ -7,6 +7,7 @@ from datetime import date
 from django import forms
 
 from apps.crm.models import AuditPoint, Credit, OutLink
+from apps.web.forms.base import Day
 
 _NO_SUM = {
     "invalid": "Write the sum as a plain number, such as 40 or 99.50.",
@@ -55,9 +56,7 @@ class CreditForm(forms.Form):
             "invalid": "A currency is three capital letters, such as USD.",
         },
     )
-    on = forms.DateField(
-        error_messages={"required": "Say on which day.", "invalid": "The day is written like 2026-12-01."}
-    )
+    on = Day("Say on which day.")
     why = forms.CharField(max_length=2000, error_messages={"required": "Say why."})
 
     def __init__(self, *args: object, today: date) -> None:

@@ -9,7 +9,7 @@ from django import forms
 from apps.crm.letters import wrong_with
 from apps.crm.models import Label, User
 from apps.crm.models.user import ROLES
-from apps.web.forms.base import NO_DAY, Lines
+from apps.web.forms.base import Day, Lines
 
 
 class MailForm(forms.Form):
@@ -62,7 +62,7 @@ class NumberForm(forms.Form):
     """A number of the policy, from a day on."""
 
     value = forms.CharField(required=False, max_length=100)
-    starts_on = forms.DateField(error_messages={"required": "Say from which day.", **NO_DAY})
+    starts_on = Day("Say from which day.")
 
 
 class LabelNameForm(forms.ModelForm):

@@ -10,7 +10,7 @@ from apps.crm.models import Account, Call, User
 from apps.crm.models.survey import HIGHEST, LONGEST_WORD, LOWEST
 from apps.crm.models.task import NEXT_STEPS
 from apps.playbooks.registry import PLAYBOOKS
-from apps.web.forms.base import NO_DAY, Lines
+from apps.web.forms.base import NO_DAY, Day, Lines
 
 
 class AnswerForm(forms.Form):
@@ -34,7 +34,7 @@ class AnswerForm(forms.Form):
 class SnoozeForm(forms.Form):
     """``seen`` is the day it was snoozed to when somebody decided, empty for none."""
 
-    until = forms.DateField(error_messages={"required": "Say until which day.", **NO_DAY})
+    until = Day("Say until which day.")
     seen = forms.DateField(required=False, error_messages=NO_DAY)
 
     def __init__(self, *args: object, today: date) -> None:
@@ -131,7 +131,7 @@ class HostForm(forms.Form):
 class DayForm(forms.Form):
     """``seen`` is the day a task was due when somebody decided."""
 
-    due_on = forms.DateField(error_messages={"required": "Say by which day.", **NO_DAY})
+    due_on = Day("Say by which day.")
     seen = forms.DateField(error_messages={"required": "Say by which day it was due.", **NO_DAY})
 
 
@@ -139,7 +139,7 @@ class TaskEditForm(forms.Form):
     """``seen`` is what a task said when somebody began to write."""
 
     title = forms.CharField(max_length=300, error_messages={"required": "Say what there is to do."})
-    remind_on = forms.DateField(required=False, error_messages=NO_DAY)
+    remind_on = Day()
     seen = forms.CharField(max_length=300, error_messages={"required": "Say what it said."})
 
 

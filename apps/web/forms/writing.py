@@ -9,7 +9,7 @@ from django import forms
 
 from apps.crm.letters import LETTERS, gaps_in
 from apps.crm.models import Account, Contact, Outreach, User
-from apps.web.forms.base import NO_DAY, Lines, Version
+from apps.web.forms.base import NO_DAY, Day, Lines, Version
 
 
 class ClaimForm(forms.Form):
@@ -23,7 +23,7 @@ class ClaimForm(forms.Form):
 class PutOffForm(forms.Form):
     """``seen`` is the day an account was snoozed to when somebody decided; no day: have it back."""
 
-    until = forms.DateField(required=False, error_messages=NO_DAY)
+    until = Day()
     seen = forms.DateField(required=False, error_messages=NO_DAY)
 
     def __init__(self, *args: object, today: date) -> None:
