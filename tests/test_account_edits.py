@@ -7,7 +7,8 @@ import time_machine
 
 from apps.crm.models import Account, Contact, Label, Note, Task
 from apps.crm.pipeline import Stage
-from tests.account_pages import get, post, said, toast
+from tests.account_pages import get, post, said
+from tests.answers import toast
 from tests.factories import NOW, account, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]

@@ -7,7 +7,8 @@ import pytest
 from apps.crm.models import OutLink
 from apps.crm.models.outlink import USUAL
 from apps.crm.pipeline import Stage
-from tests.account_pages import said, shown, undo
+from tests.account_pages import said, shown
+from tests.answers import undo
 from tests.factories import account, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]

@@ -10,7 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from apps.crm.models import Account, AuditPoint, Credit, Note, RiskAssessment
 from apps.crm.models.audit import POINTS
 from apps.crm.pipeline import Stage
-from tests.account_pages import post, said, shown, toast
+from tests.account_pages import post, said, shown
+from tests.answers import toast
 from tests.factories import NOW, TODAY, account, call, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]

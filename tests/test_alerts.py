@@ -1,6 +1,5 @@
 """The alerts page: what it shows, what each action changes and answers, and who may."""
 
-import json
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ from django.utils import timezone
 from apps.crm.models import Account, Alert, Bill, Policy
 from apps.crm.models.alert import ALERT_KINDS
 from apps.crm.pipeline import Stage
+from tests.answers import toast
 from tests.factories import NOW, account, user
 
 pytestmark = pytest.mark.django_db
@@ -62,10 +62,6 @@ def ready_for(action, by, **fields):
 
 def post(client, action, alert, /, query="", **values):
     return client.post(reverse(f"web:alert_{action}", args=[alert.pk]) + query, values)
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def kept(alert):

@@ -1,6 +1,5 @@
 """Many alerts at once: what is changed, who is told to have been first, and that Undo puts all of it back."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from apps.crm.pipeline import Stage
 from apps.playbooks.registry import PLAYBOOKS
 from apps.playbooks.then import RaiseAlert
 from apps.web.views.alerting import MANY
+from tests.answers import toast
 from tests.factories import NOW, account, user
 
 pytestmark = pytest.mark.django_db
@@ -54,10 +54,6 @@ def raised(many, **fields):
 def post(client, action, alerts, /, query="", **values):
     ids = {"ids": ",".join(str(alert.pk) for alert in alerts)} if alerts else {}
     return client.post(reverse(f"web:alerts_{action}") + query, {**ids, **values})
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def kept():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from apps.crm.models import Account, Contact, Outreach, Policy
 from apps.crm.models.touched import mark_of_now
 from apps.crm.pipeline import Stage
 from apps.web.standing import standing
+from tests.answers import toast
 from tests.factories import NOW, account, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -31,10 +31,6 @@ def dan():
 @pytest.fixture
 def shown():
     return account(Stage.NEW, name="Amber", next_renewal_on=in_days(5))
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def claimed(by, minutes=0, **fields):

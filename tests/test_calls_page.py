@@ -1,6 +1,5 @@
 """The calls desk: which calls and paid calls it shows, in whose time, and what each action changes and answers."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.crm.calls import LANE_SIZE, paid_calls
 from apps.crm.models import Account, Call, CallHost, Policy, Task
 from apps.crm.pipeline import Stage
+from tests.answers import toast
 from tests.factories import account, call, purchase, user
 
 pytestmark = pytest.mark.django_db
@@ -48,10 +48,6 @@ def names(text):
 def shown(client, heading, query=""):
     text = client.get(f"/calls/{query}").text
     return names(section(text, heading)) if f'aria-labelledby="{heading}"' in text else []
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def kept(of):

@@ -1,6 +1,5 @@
 """The daily list: what it shows, in what order, by which links, and what it costs."""
 
-import json
 import re
 from datetime import timedelta
 
@@ -12,6 +11,7 @@ from apps.crm.models import Account, AccountLabel, Alert, Call, Contact, Label, 
 from apps.crm.pipeline import Stage
 from apps.web.display import RUNWAY_WIDTH, runway_at
 from apps.web.tables import Word, stay
+from tests.answers import toast
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -257,10 +257,6 @@ def test_names_that_are_code_stay_words(browser):
 
 def edit(browser, of, what, **values):
     return browser.post(f"/accounts/{of.pk}/{what}/", {"from": "list", **values})
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def undone(browser, answer):

@@ -16,6 +16,7 @@ from apps.intake import drain, events
 from apps.intake.inbox import HIDDEN, STATES
 from apps.intake.models import Event
 from apps.web import environment
+from tests.answers import toast
 from tests.factories import NOW, account, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -58,10 +59,6 @@ def bought(email, order, state="unmatched"):
 
 def shown(browser, query=""):
     return [int(pk) for pk in re.findall(r'<tr id="event-(\d+)"', browser.get(f"/events/{query}").text)]
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def kept():

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -14,6 +13,7 @@ from apps.crm.jobs import run_bulk
 from apps.crm.models import Account, Bulk, Contact, Label, Notice, StageTransition, Task
 from apps.crm.models.bulk import AT_ONCE
 from apps.crm.pipeline import Stage
+from tests.answers import toast
 from tests.factories import NOW, TODAY, account, in_days, snapshot, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -25,10 +25,6 @@ def some(many, stage=Stage.NEW, **fields):
 
 def ids(accounts):
     return {"ids": ",".join(str(one.pk) for one in accounts)}
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def undo(browser, answer):
@@ -302,7 +298,7 @@ def test_renewal_and_next_task_are_changed_in_their_place_and_a_conflict_shows_b
         {**old, "seen": (NOW - timedelta(days=1)).isoformat(), "next_renewal_on": in_days(30).isoformat()},
     )
     assert second.status_code == 409
-    assert "on 21 Dec 2026" in second.text
+    assert "on 21 Dec" in second.text
     assert Account.objects.get(pk=shown.pk).next_renewal_on == in_days(9)
     annual = account(Stage.NEW, plan="annual", contract_renewal_on=in_days(40))
     form = browser.get(f"/accounts/{annual.pk}/forms/renewal/?from=list").text

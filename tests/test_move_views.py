@@ -1,6 +1,5 @@
 """The addresses that move an account: what each answers, and that a refusal changes nothing."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from apps.crm.models import Account, AuditPoint, Note, StageTransition, Task
 from apps.crm.models.audit import POINTS
 from apps.crm.options import options
 from apps.crm.pipeline import STAGES, Stage
+from tests.answers import toast
 from tests.factories import NOW, account, in_days, snapshot, user, with_facts
 
 pytestmark = pytest.mark.django_db
@@ -25,10 +25,6 @@ def me():
 
 def post(client, name, of, /, **values):
     return client.post(reverse(f"web:{name}", args=[of.pk]), values)
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def stage_of(of):

@@ -1,6 +1,5 @@
 """The tasks page: what it shows by the reader's days, what each change does and answers, and who may."""
 
-import json
 import re
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,6 +14,7 @@ from apps.crm.models import Account, Task
 from apps.crm.models.task import NEXT_STEPS
 from apps.crm.pipeline import Stage
 from apps.web.views.tasking import CHANGES
+from tests.answers import toast
 from tests.factories import NOW, TODAY, account, in_days, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]
@@ -51,10 +51,6 @@ def ready_for(action, by, **fields):
 
 def post(client, action, of, /, query="", **values):
     return client.post(reverse(f"web:task_{action}", args=[of.pk]) + query, {"from": "tasks"} | values)
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def undo(client, answer):

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.crm.models import Contact, SavedView
 from apps.crm.pipeline import Stage
 from apps.web.tables import COLUMNS, DEFAULT_KEYS
-from tests.account_pages import undo, undone_by
+from tests.answers import undo, undone_by
 from tests.factories import NOW, TODAY, account, in_days, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_now")]

@@ -18,7 +18,7 @@ from apps.crm.pipeline import Stage
 from apps.outbox.letters import HOLD
 from apps.outbox.models import MAIL, Message
 from apps.outbox.send import drain
-from tests.account_pages import undo
+from tests.answers import toast, undo
 from tests.factories import NOW, account, call, in_days, snapshot, user
 
 pytestmark = pytest.mark.django_db
@@ -51,10 +51,6 @@ def sent(browser, of, **more):
         **more,
     }
     return browser.post(f"/accounts/{of.pk}/write/", given)
-
-
-def toast(answer):
-    return json.loads(answer.headers["HX-Trigger"])["toast"]
 
 
 def later():
