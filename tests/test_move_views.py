@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.crm.models import Account, AuditPoint, Note, StageTransition, Task
 from apps.crm.models.audit import POINTS
@@ -184,7 +185,7 @@ def test_undo_needs_the_move_that_was_seen(browser, me):
     assert snapshot(moved) == before
     mine = post(browser, "move", moved, to="initiated")
     # One's own again, so that nothing else would refuse it; with the version that was seen, and without.
-    Account.objects.get(pk=moved.pk).move(Stage.CALL_BOOKED, by=me, now=NOW, cause="board")
+    Account.objects.get(pk=moved.pk).move(Stage.CALL_BOOKED, by=me, now=timezone.now(), cause="board")
     before = snapshot(moved)
     undo = toast(mine)["undo"]
     for values in (undo["values"], undo["values"] | {"version": ""}):
