@@ -188,13 +188,15 @@ class Call(models.Model):
 
     def add_host(self, user: User) -> bool:
         """Let a colleague take it, too; False where they do already."""
-        self.account.touch()
-        return CallHost.objects.get_or_create(call=self, user=user)[1]
+        with transaction.atomic():
+            self.account.touch()
+            return CallHost.objects.get_or_create(call=self, user=user)[1]
 
     def remove_host(self, user: User) -> bool:
         """Take a colleague off; False where they were not on it."""
-        self.account.touch()
-        return bool(CallHost.objects.filter(call=self, user=user).delete()[0])
+        with transaction.atomic():
+            self.account.touch()
+            return bool(CallHost.objects.filter(call=self, user=user).delete()[0])
 
     def _newer(self, status: str, at: datetime) -> bool:
         known = (self.marked_at, self.WEIGHT.index(self.status))

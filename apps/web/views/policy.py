@@ -142,12 +142,9 @@ def _said(name: str, value: str) -> str:
 def take_back(request: SignedIn, name: str, pk: int) -> HttpResponse:
     """Drop a value whose day has not come."""
     row = get_object_or_404(Policy, pk=pk, name=name)
-    back, values = (
-        reverse("web:policy_number", args=[name]),
-        {"value": row.value, "starts_on": str(row.starts_on)},
-    )
+    back = reverse("web:policy_number", args=[name])
     if row.take_back(now=timezone.now()):
-        undoable(request, "The value is taken back.", back, **values)
+        undoable(request, "The value is taken back.", back, value=row.value, starts_on=str(row.starts_on))
     else:
         messages.info(request, "It holds already and stays: choose another from a day on.")
     return redirect("web:policy_number", name)

@@ -52,10 +52,11 @@ def _save(request: SignedIn, shown: Template) -> HttpResponse:
 def restore(request: SignedIn, kind: str) -> HttpResponse:
     """Go back to the words the house brings."""
     shown = _of(kind)
-    if shown.changed_at and not shown.restore(seen=shown.changed_at):
-        return _page(request, _of(kind), status=409)
-    words = {"subject": shown.subject, "body": shown.body, "seen": ""}
-    undoable(request, "It says what it came with again.", reverse("web:template", args=[kind]), **words)
+    if shown.changed_at:
+        if not shown.restore(seen=shown.changed_at):
+            return _page(request, _of(kind), status=409)
+        words = {"subject": shown.subject, "body": shown.body, "seen": ""}
+        undoable(request, "It says what it came with again.", reverse("web:template", args=[kind]), **words)
     return redirect("web:template", kind)
 
 
