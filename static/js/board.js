@@ -1,56 +1,13 @@
 // The board. Drag, keyboard and menu post the same form, one after the other, and the lanes a move touched come back
 // drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
 
+import { addMenus } from "./cardmenu.js";
 import { carrying, copyOf } from "./carry.js";
-import { openForm } from "./forms.js";
+import { answersFor, board, cardsIn, folded, laneOf, listOf, mayMove, nameOf, placeOf, rowOf, stageOf } from "./lanes.js";
 import { say } from "./say.js";
 import { shown } from "./shown.js";
 
-const FORMS = { w: "write", c: "claim", s: "snooze", e: "copy" };
-const board = document.getElementById("board");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-
-const laneOf = (stage) => document.getElementById(`lane-${stage}`);
-const rowOf = (card) => card.closest(".cards")?.dataset.row ?? card.dataset.row;
-/** The list of a stage that takes this card: the one of its row, where the board has rows and the lane is not folded. */
-const listOf = (stage, card) =>
-  [...laneOf(stage).querySelectorAll(".cards[data-row]")].find((list) => list.dataset.row === rowOf(card))
-  ?? laneOf(stage).querySelector(".cards");
-const stageOf = (card) => card.closest(".lane").dataset.stage;
-const nameOf = (card) => card.firstElementChild.textContent;
-const folded = (lane) => "folded" in lane.dataset;
-const cardsIn = (within) => [...within.querySelectorAll(".card")];
-
-// Where a card may go. What is not known yet, or not any more, the server decides.
-
-let rules = {};
-const mayMove = "rules" in board.dataset;
-const known = mayMove
-  && fetch(board.dataset.rules).then((answer) => answer.json()).then((read) => { rules = read; }).catch(() => {});
-
-/** What each other stage answers this card: {label, needs} or {refusal}, by stage, the likeliest first. */
-function answersFor(card) {
-  const answers = Object.entries(rules[card.dataset.standing] ?? {});
-  return new Map(answers.map(([stage, answer]) => [
-    stage,
-    answer.refusal ? { refusal: answer.refusal.replace("{engaged_on}", card.dataset.engaged ?? "") } : answer,
-  ]));
-}
-
-// Cards by renewal, those without one last, then by id: the order of the server.
-
-const rank = (card) => [card.dataset.renews || "9999-99-99", Number(card.id.slice(1))];
-
-function before(one, other) {
-  const [day, number] = rank(one);
-  const [otherDay, otherNumber] = rank(other);
-  return day === otherDay ? number < otherNumber : day < otherDay;
-}
-
-/** What the card stands before in a list: the next card, the link to more, or nothing. */
-function placeOf(card, list) {
-  return cardsIn(list).find((other) => other !== card && before(card, other)) ?? list.querySelector(".more");
-}
 
 function put(card, stage) {
   // Kept on the card as well, for a card that a redrawn lane has dropped stands in no row.
@@ -195,7 +152,7 @@ function tidy() {
   // Somebody owns their first account, or it is Monday: lanes with other rows do not stand beside the old ones.
   const strange = board.querySelector(`.lane[data-rows]:not([data-rows="${board.dataset.rows}"])`);
   if (strange && !underWay.size && !hand) location.reload();
-  if (mayMove) addMenus();
+  if (mayMove) addMenus(move);
   if (focused && document.activeElement === document.body) {
     document.getElementById(focused)?.firstElementChild.focus({ preventScroll: true });
   }
@@ -368,116 +325,6 @@ function drop(calledOff) {
   letGo();
 }
 
-// The menu and the keys
-
-const menu = document.getElementById("moves");
-
-const opener = Object.assign(document.createElement("button"), { type: "button", className: "moves" });
-opener.setAttribute("aria-haspopup", "menu");
-
-/** Give each card its button: put in here, it need not be sent with every card. */
-function addMenus() {
-  for (const card of cardsIn(board)) {
-    if (card.querySelector(".moves")) continue;
-    const button = opener.cloneNode();
-    button.ariaLabel = `Move ${nameOf(card)}`;
-    card.firstElementChild.after(button);
-  }
-}
-
-let wanted = "";
-document.addEventListener("focusin", () => { wanted = ""; });
-
-/** Open a card's menu; right after the page came, once it is known what stands in it and if nothing else was done. */
-async function openMenu({ id }) {
-  if (!mayMove) return;
-  wanted = id;
-  await known;
-  const card = document.getElementById(id);
-  if (wanted !== id || !card || card.ariaBusy === "true") return;
-  menu.replaceChildren(...[...answersFor(card)].map(([stage, answer]) => entry(card, stage, answer)));
-  menu.showPopover();
-  const box = card.querySelector(".moves").getBoundingClientRect();
-  const left = Math.max(8, Math.min(box.left, innerWidth - menu.offsetWidth - 8));
-  const room = innerHeight - menu.offsetHeight - 8;
-  Object.assign(menu.style, { left: `${left}px`, top: `${Math.max(8, Math.min(box.bottom + 4, room))}px` });
-  menu.querySelector("button")?.focus();
-}
-
-function entry(card, stage, answer) {
-  const [number, label] = laneOf(stage).querySelector("h2").textContent.split(". ");
-  const button = Object.assign(document.createElement("button"), { type: "button", role: "menuitem" });
-  const words = document.createElement("span");
-  const aside = answer.refusal || (answer.needs && `asks for a ${answer.needs}`);
-  words.append(answer.label ?? label);
-  if (aside) words.append(Object.assign(document.createElement("small"), { textContent: aside }));
-  button.append(Object.assign(document.createElement("b"), { textContent: number }), words);
-  button.dataset.number = number;
-  if (answer.refusal) {
-    button.ariaDisabled = "true";
-    button.addEventListener("click", () => say({ text: answer.refusal, bad: true }));
-  } else {
-    button.addEventListener("click", () => {
-      menu.hidePopover();
-      card.firstElementChild.focus({ preventScroll: true });
-      move(card, stage);
-    });
-  }
-  return button;
-}
-
-board.addEventListener("click", (event) => {
-  const button = event.target.closest(".moves");
-  if (button) openMenu(button.closest(".card"));
-});
-
-let letters = "";
-let forgotten = 0;
-
-menu?.addEventListener("keydown", (event) => {
-  const entries = [...menu.children];
-  const at = entries.indexOf(document.activeElement);
-  const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
-  let next = event.key in steps ? entries.at(steps[event.key] % entries.length) : null;
-  if (event.key === "Tab") menu.hidePopover();
-  if (/^[0-9a-d]$/.test(event.key)) {
-    clearTimeout(forgotten);
-    forgotten = setTimeout(() => { letters = ""; }, 900);
-    const begins = (number) => entries.find(({ dataset }) => dataset.number.startsWith(number));
-    letters = begins(letters + event.key) ? letters + event.key : event.key;
-    next = begins(letters);
-  }
-  if (!next) return;
-  event.preventDefault();
-  next.focus();
-});
-
-board.addEventListener("keydown", (event) => {
-  const card = event.target.closest(".card");
-  if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
-  const ways = { ArrowUp: [beside, -1], ArrowDown: [beside, 1], ArrowLeft: [across, -1], ArrowRight: [across, 1] };
-  const [way, step] = ways[event.key] ?? [];
-  if (event.key === "m") openMenu(card);
-  else if (FORMS[event.key] && mayMove) openForm(FORMS[event.key], card.id.slice(1), "board", card);
-  else if (way) way(card, step)?.firstElementChild.focus();
-  else return;
-  event.preventDefault();
-});
-
-function beside(card, step) {
-  const cards = cardsIn(card.closest(".lane"));
-  return cards[cards.indexOf(card) + step];
-}
-
-function across(card, step) {
-  const lanes = [...board.querySelectorAll(".lane:not([data-folded])")].filter((lane) => cardsIn(lane).length);
-  const lane = lanes[lanes.indexOf(card.closest(".lane")) + step];
-  if (!lane) return null;
-  const at = cardsIn(card.parentElement).indexOf(card);
-  const beside = cardsIn(listOf(lane.dataset.stage, card));
-  return beside[at] ?? beside.at(-1) ?? cardsIn(lane)[0];
-}
-
 // Undo waits its turn like every other change, and its lanes come back the same way.
 
 document.addEventListener("toast", ({ detail }) => {
@@ -491,6 +338,6 @@ document.addEventListener("toast", ({ detail }) => {
 }, { capture: true });
 
 if (mayMove) {
-  addMenus();
+  addMenus(move);
   carrying(board, { took: pickUp, over: carry, dropped: drop });
 }

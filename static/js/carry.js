@@ -43,6 +43,8 @@ export function carrying(board, { took, over, dropped }) {
 
   function take() {
     const { card, pointer, x, y } = press;
+    // Its lane was drawn anew while it was pressed.
+    if (!card.isConnected) return letGo();
     const { left, top, width, height } = card.getBoundingClientRect();
     press.grip = { x: x - left, y: y - top };
     press.edges = board.getBoundingClientRect();

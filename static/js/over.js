@@ -64,8 +64,18 @@ async function show(id, remember) {
   oncePainted(shield);
 }
 
-/** Do what nobody waits for, and what works out the style of all of the page, after the next frame. */
-const oncePainted = (work) => requestAnimationFrame(() => setTimeout(work));
+// What nobody waits for, and what works out the style of all of the page, is done after the next frame; before the next
+// key in any case.
+let left = () => {};
+function oncePainted(work) {
+  left = work;
+  requestAnimationFrame(() => setTimeout(settle));
+}
+function settle() {
+  left();
+  left = () => {};
+}
+addEventListener("keydown", settle, true);
 
 /** While an account lies over it, the page's own main part is inert. */
 const shield = () => { main.inert = Boolean(over); };

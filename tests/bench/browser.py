@@ -21,13 +21,15 @@ from tests.bench.database import Databases
 from tests.bench.goals import Result, percentile
 from tests.bench.rounds import ROUNDS
 from tests.bench.servers import Server, serving
-from tests.browser.boards import card, drag
+from tests.browser.boards import card, grab
 from tests.browser.chromium import launched
 
 SLOWED = 4
 TIMES = 8
 LEAST_TOLD = 16
 PATIENCE = 60_000
+# A hand rests on a thing before it presses, and over a lane before it lets go; a press takes a moment, too.
+RESTS, PRESSES = 100, 60
 SIZE = {"width": 1440, "height": 900}
 COUNT = """
 for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { felt.all = (felt.all ?? 0) + 1; }, true)
@@ -97,6 +99,8 @@ def first_visit(desk: Desk, name: str, path: str, size: int) -> Result:
             )
             page.goto(path)
             page.wait_for_load_state("networkidle")
+            # The browser tells of a paint a little after it.
+            page.wait_for_function("felt.painted")
             felt = page.evaluate("felt")
             rounds.append((felt["painted"], felt["shift"], len(asked), sum(loaded), spent(page)))
     painted, shift, requests, weight, cpu = (median(column) for column in zip(*rounds[1:], strict=True))
@@ -179,9 +183,17 @@ def felt_of(page: Any, act: Callable[[], None]) -> list[float]:
     return [*told.values(), *[float(LEAST_TOLD)] * untold]
 
 
+def press(page: Any, what: Any) -> None:
+    what.hover()
+    page.wait_for_timeout(RESTS)
+    page.mouse.down()
+    page.wait_for_timeout(PRESSES)
+    page.mouse.up()
+
+
 def open_accounts(page: Any) -> None:
     for number in range(TIMES):
-        page.locator("#rows > tr th a").nth(number).click()
+        press(page, page.locator("#rows > tr th a").nth(number))
         page.locator(".over:focus").wait_for()
         page.wait_for_timeout(200)
         page.keyboard.press("Escape")
@@ -200,7 +212,9 @@ def move_by_key(page: Any, accounts: list[Account]) -> None:
 
 def move_by_drag(page: Any, accounts: list[Account], drops: list[dict[str, float]]) -> None:
     for of in accounts:
-        drag(page, of, LANES[1])
+        grab(page, of, LANES[1])
+        page.wait_for_timeout(RESTS)
+        page.mouse.up()
         _arrived(page, of)
     page.wait_for_timeout(200)
     drops += page.evaluate("felt.drops")
@@ -213,10 +227,10 @@ def _arrived(page: Any, of: Account) -> None:
 
 
 def filter_by_stage(page: Any) -> None:
-    page.locator("#filter-button").click()
+    press(page, page.locator("#filter-button"))
     for number in range(TIMES):
         with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
-            page.locator("#filters input[name=stage]").nth(1 + number // 2).click()
+            press(page, page.locator("#filters input[name=stage]").nth(1 + number // 2))
         page.wait_for_timeout(300)
 
 
