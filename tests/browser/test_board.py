@@ -351,6 +351,23 @@ def test_a_long_press_picks_up_a_card_by_touch_and_a_swipe_does_not(open_board, 
     assert_true(page)
 
 
+def test_the_board_scrolls_on_under_a_card_near_its_edge_to_the_last_lane(open_board, dan):
+    here = account(Stage.NEW)
+    account(Stage.ENGAGED_EMAIL)
+    page = open_board(dan, viewport={"width": 700, "height": 700})
+    far = page.locator(".lane").last
+    expect(far).not_to_be_in_viewport()
+    box = card(page, here).bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(690, box["y"] + 60, steps=6)
+    expect(far).to_be_in_viewport(ratio=0.5)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(page.locator(".in-hand, .taken, .place, [data-drop]")).to_have_count(0)
+    assert stages(here) == [Stage.NEW]
+
+
 def test_more_cards_come_on_scroll_and_stay_after_a_move(open_board, dan):
     made = [account(Stage.NEW) for _ in range(60)]
     page = open_board(dan)
