@@ -28,7 +28,7 @@ from apps.web.forms.work import GiveForm, NoFacts, ResolveForm, SnoozeForm
 from apps.web.rights import SignedIn, needs
 from apps.web.views.account import Clash
 from apps.web.views.alerts import list_parts, of_query, row_parts
-from apps.web.views.editing import Both, clashing
+from apps.web.views.editing import Both, choosing, clashing
 from apps.web.views.moves import changed, invalid
 
 AT_ONCE = 500
@@ -262,10 +262,8 @@ def _both(
     )
     if request.POST.get("from") == "account":
         return clashing(request, alert.account, clash, now=now, text=words)
-    asked = {"account": alert.account, "clash": clash, "origin": "alerts"}
-    parts = row_parts(request, alert.pk, now=now) + render_to_string("web/_clash_parts.html", asked, request)
-    toast = {"text": words, "bad": True, "code": "conflict"}
-    return trigger_client_event(HttpResponse(parts, status=409), "toast", toast)
+    parts = row_parts(request, alert.pk, now=now)
+    return choosing(request, alert.account, clash, parts, page="alerts", text=words)
 
 
 @require_POST

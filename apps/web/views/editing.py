@@ -175,15 +175,25 @@ def clashing(
     request: SignedIn, account: Account, clash: Clash, *, now: datetime, text: str = OVERTAKEN
 ) -> HttpResponse:
     """409: what is true, with both values and the choice between them."""
-    if origin(request) == "account":
-        parts = account_parts(request, account, now=now, moved=None, clash=clash)
-    else:
-        asked = {"account": account, "clash": clash, "origin": origin(request)}
-        parts = PARTS[origin(request)](request, account, now=now, moved=None)
-        parts += render_to_string("web/_clash_parts.html", asked, request)
-    return trigger_client_event(
-        HttpResponse(parts, status=409), "toast", {"text": text, "bad": True, "code": "conflict"}
+    page = origin(request)
+    if page == "account":
+        return _conflict(account_parts(request, account, now=now, moved=None, clash=clash), text)
+    return choosing(
+        request, account, clash, PARTS[page](request, account, now=now, moved=None), page=page, text=text
     )
+
+
+def choosing(
+    request: SignedIn, account: Account, clash: Clash, parts: str, *, page: str, text: str
+) -> HttpResponse:
+    """409: ``parts`` of a page as they are now, and the choice between both values."""
+    asked = {"account": account, "clash": clash, "origin": page}
+    return _conflict(parts + render_to_string("web/_clash_parts.html", asked, request), text)
+
+
+def _conflict(parts: str, text: str) -> HttpResponse:
+    toast = {"text": text, "bad": True, "code": "conflict"}
+    return trigger_client_event(HttpResponse(parts, status=409), "toast", toast)
 
 
 @require_POST
