@@ -231,9 +231,11 @@ class Report:
                 for number, row in rows:
                     named.update(row)
                     copy.write_row(copied(number, row))
-            if cursor.rowcount > FEW:
+            self._total = cursor.rowcount
+            if self._total > FEW:
                 cursor.execute("ANALYZE reported")
             cursor.execute(_FIND)
+            self._all_known = cursor.rowcount == self._total
             if "contacts" in named:
                 cursor.execute(_WITHOUT_ERASED)
         self._named = frozenset(named)
@@ -273,7 +275,10 @@ class Report:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM reported WHERE row = ANY(%s)", [list(without)])
             cursor.execute(_MARK_CHANGED)
-            return self._counted({}, cursor.rowcount)
+            updated = cursor.rowcount
+            cursor.execute("SELECT count(*), count(*) FILTER (WHERE account_id IS NULL) FROM reported")
+            total, created = cursor.fetchone()
+        return Reported(created, updated, total - created - updated, {})
 
     def write(self, *, source: str, now: datetime, by: User | None = None, held_by: str = "") -> Reported:
         """Write all rows; new accounts are held by the import ``held_by`` names, if it does.
@@ -295,9 +300,11 @@ class Report:
 
     def _write(self, values: Mapping[str, Any]) -> Reported:
         with connection.cursor() as cursor:
-            cursor.execute(_insert(), {**_defaults(), **values})
-            created = dict(cursor.fetchall())
-            cursor.execute(_FIND)
+            created: dict[str, int] = {}
+            if not self._all_known:
+                cursor.execute(_insert(), {**_defaults(), **values})
+                created = dict(cursor.fetchall())
+                cursor.execute(_FIND)
             cursor.execute(_LOCK)
             cursor.execute(_MARK_CHANGED)
             updated = cursor.rowcount
@@ -305,7 +312,7 @@ class Report:
             for names, statements in _ALSO:
                 for statement in statements if names & self._named else ():
                     cursor.execute(statement, values)
-        return self._counted(created, updated)
+        return Reported(len(created), updated, self._total - len(created) - updated, created)
 
     def _place(self, *, by: User | None, now: datetime) -> None:
         """Put the accounts just created where the report says they stand."""
@@ -318,13 +325,6 @@ class Report:
             places = {pk: (Stage(stage), since or now) for pk, stage, since in cursor.fetchall()}
         if places:
             Account.objects.all().first_load(places, by=by, now=now)
-
-    def _counted(self, new: Mapping[str, int], updated: int) -> Reported:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*), count(*) FILTER (WHERE account_id IS NULL) FROM reported")
-            total, missing = cursor.fetchone()
-        created = len(new) + missing
-        return Reported(created, updated, total - created - updated, new)
 
 
 def report_accounts(

@@ -146,7 +146,7 @@ class BillTold(About):
 
     def apply(self, account: Account, context: Context) -> str:
         _remember_customer(account, self.who)
-        done = Bill.objects.report([replace(self.told, account_id=account.pk)])
+        done = Bill.objects.keep([replace(self.told, account_id=account.pk)])
         if done["unchanged"]:
             return "The bill was known as it is, or as something newer."
         return f"The bill is {self.told.status}."

@@ -127,7 +127,9 @@ CREATE TRIGGER account_touched_update BEFORE UPDATE ON crm_account
 # The end of the first billing period to end after each entry of these accounts, a day early: the report's time zone may
 # begin its day before or after UTC does.
 ENTRIES = """
-CREATE FUNCTION crm_entry_renews(ids bigint[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION crm_entry_renews(ids bigint[]) RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
     UPDATE crm_entry kept SET renewed_on = told.renewed_on
     FROM (
         SELECT entry.id, entry.renewed_on AS before, (
@@ -135,14 +137,16 @@ CREATE FUNCTION crm_entry_renews(ids bigint[]) RETURNS void LANGUAGE sql AS $$
             AND period_end >= (entry.at AT TIME ZONE 'UTC')::date - 1) AS renewed_on
         FROM crm_entry entry WHERE entry.account_id = ANY(ids)
     ) told
-    WHERE kept.id = told.id AND told.renewed_on IS DISTINCT FROM told.before
-$$;
+    WHERE kept.id = told.id AND told.renewed_on IS DISTINCT FROM told.before;
+END $$;
 """
 
 # What the bills of accounts come to for the numbers the team is run by, kept: how many rows were another before. The
-# accounts are locked first, so that of two reports at once the second sees what the first has told.
+# accounts are locked first, so that of two reports at once the second sees what the first has told. The best way to do
+# it is thought out once a connection: for one account that takes longer than to go it.
 BILLED = """
-CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION crm_billed_keep(ids bigint[]) RETURNS bigint LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE changed bigint;
 BEGIN
     PERFORM FROM crm_account WHERE id = ANY(ids) ORDER BY id FOR NO KEY UPDATE;

@@ -93,11 +93,15 @@ class BillQuerySet(models.QuerySet["Bill"]):
 
         Returns how many were created, updated and unchanged. A bill stands once in ``told``.
         """
-        rows = [asdict(bill) for bill in told]
-        ids = [*{bill.account_id for bill in told}]
         # Nobody goes on after an error in here, so a savepoint would save nothing.
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-            cursor.execute(_LOCK, [ids])
+            cursor.execute(_LOCK, [[bill.account_id for bill in told]])
+            return self.keep(told)
+
+    def keep(self, told: Sequence[ReportedBill]) -> dict[str, int]:
+        """The same, of accounts that are locked already."""
+        rows = [asdict(bill) for bill in told]
+        with connection.cursor() as cursor:
             cursor.execute(
                 _REPORT, [*([row[name] for row in rows] for name in _COLUMNS), _PROGRESS, _PROGRESS]
             )
@@ -107,7 +111,7 @@ class BillQuerySet(models.QuerySet["Bill"]):
                 cursor.execute(_HEARD, [[row[name] for row in rows] for name in names])
             if of_periods := [bill.account_id for bill in told if bill.period_key]:
                 cursor.execute(_BECAME, [of_periods])
-            Account.objects.recount_these(ids)
+            Account.objects.recount_these([*{bill.account_id for bill in told}], ("bills_held", "first_bill"))
         created = sum(new)
         return {"created": created, "updated": len(new) - created, "unchanged": len(told) - len(new)}
 

@@ -57,13 +57,15 @@ class CallQuerySet(models.QuerySet["Call"]):
         }
         call: Call
         call, new = self.get_or_create(external_id=told.external_id, defaults={"account": account, **facts})
+        # Only one that became known at this moment can be another account's, which is not locked yet.
+        mark = call.mark
         if call.account_id == account.pk:
-            call.account = account
+            call.account, mark = account, call.mark_locked
         if new:
             account.touch()
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
-            return call, call.mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
+            return call, mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
         if not new and call.marked_at is None:
             self.filter(pk=call.pk).update(**facts)
             call.refresh_from_db()
@@ -161,30 +163,48 @@ class Call(models.Model):
         pipeline does not permit is no failure. ``rescheduled`` asks nobody to book again.
         """
         with transaction.atomic():
-            self.account.lock()
+            account = type(self.account).objects.locked(self.account_id)
             self.refresh_from_db()
+            self.account = account
             if seen is not None and seen != self.status:
                 raise Conflict(self._told())
-            if by is None and not self._newer(status, at or now):
-                return Marked(False)
-            if status == self.status:
-                # Said anew: what comes late must not be older than this.
-                self.marked_at = max(at or now, self.marked_at or at or now)
-                self.save(update_fields=["marked_at"])
-                return Marked(False)
-            if by and status in (self.Status.HELD, self.Status.NO_SHOW) and now < self.starts_at:
-                raise Refused("The call has not begun, so it can be neither held nor missed yet.")
-            kept = self._take_back(by=by, now=now)
-            # What was kept of an event from a clock ahead of ours must not come again over a person's word.
-            said_at = at or (max(now, self.marked_at) if by and self.marked_at else now)
-            self.status, self.marked_at, self.marked_by = status, said_at, by
-            self.save(update_fields=["status", "marked_at", "marked_by", "transition"])
-            self.account.touch()
-            if status == self.Status.HELD:
-                return self._hold(by=by, now=now, cause=cause)
+            return self.mark_locked(status, by=by, now=now, cause=cause, at=at, rescheduled=rescheduled)
+
+    def mark_locked(
+        self,
+        status: Status,
+        *,
+        by: User | None,
+        now: datetime,
+        cause: str,
+        at: datetime | None = None,
+        rescheduled: bool = False,
+    ) -> Marked:
+        """The same, of a call whose account is locked, both as they are now; inside a transaction."""
+        if by is None and not self._newer(status, at or now):
+            return Marked(False)
+        if status == self.status:
+            # Said anew: what comes late must not be older than this.
+            self.marked_at = max(at or now, self.marked_at or at or now)
+            self.save(update_fields=["marked_at"])
+            return Marked(False)
+        if by and status in (self.Status.HELD, self.Status.NO_SHOW) and now < self.starts_at:
+            raise Refused("The call has not begun, so it can be neither held nor missed yet.")
+        kept = self._take_back(by=by, now=now)
+        # What was kept of an event from a clock ahead of ours must not come again over a person's word.
+        said_at = at or (max(now, self.marked_at) if by and self.marked_at else now)
+        self.status, self.marked_at, self.marked_by = status, said_at, by
+        self.save(update_fields=["status", "marked_at", "marked_by", "transition"])
+        if status == self.Status.HELD:
+            made = self._hold(by=by, now=now, cause=cause)
+        else:
             if status == self.Status.CANCELED and not rescheduled:
                 self._ask("Rebook the call that was cancelled", by=by, now=now)
-            return Marked(True, stayed=kept)
+            made = Marked(True, stayed=kept)
+        # A move is seen by itself.
+        if not made.moved:
+            self.account.touch()
+        return made
 
     def add_host(self, user: User) -> bool:
         """Let a colleague take it, too; False where they do already."""
@@ -212,10 +232,7 @@ class Call(models.Model):
         """What follows from a call that was held: engagement, and the move its kind stands for."""
         account, before = self.account, self.account.version
         self._advance(by=by, now=now, cause=cause)
-        type(account)._base_manager.filter(pk=account.pk, engaged_at__isnull=True).update(
-            engaged_at=self.marked_at, engaged_via="call"
-        )
-        account.refresh_from_db()
+        account.engage("call", now=self.marked_at)
         if self.kind == self.Kind.UNKNOWN:
             self._ask("Say which call was held, and move the account", by=by, now=now)
             return Marked(True, stayed="Its kind is not known, so a task asks for the move.")
