@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -57,14 +58,15 @@ class CallQuerySet(models.QuerySet["Call"]):
         }
         call: Call
         call, new = self.get_or_create(external_id=told.external_id, defaults={"account": account, **facts})
-        # Only one that became known at this moment can be another account's, which is not locked yet.
-        mark = call.mark
-        if call.account_id == account.pk:
-            call.account, mark = account, call.mark_locked
+        # One that became known at this very moment may be another account's, which is not locked yet.
+        mine = call.account_id == account.pk
+        if mine:
+            call.account = account
         if new:
             account.touch()
         if told.what != "booked":
             status = Call.Status.BOOKED if told.what == "came" else Call.Status(told.what)
+            mark: Callable[..., Marked] = call.mark_locked if mine else call.mark
             return call, mark(status, by=None, now=now, cause=cause, at=told.at, rescheduled=rescheduled)
         if not new and call.marked_at is None:
             self.filter(pk=call.pk).update(**facts)
@@ -196,7 +198,7 @@ class Call(models.Model):
         self.status, self.marked_at, self.marked_by = status, said_at, by
         self.save(update_fields=["status", "marked_at", "marked_by", "transition"])
         if status == self.Status.HELD:
-            made = self._hold(by=by, now=now, cause=cause)
+            made = self._hold(said_at, by=by, now=now, cause=cause)
         else:
             if status == self.Status.CANCELED and not rescheduled:
                 self._ask("Rebook the call that was cancelled", by=by, now=now)
@@ -228,11 +230,11 @@ class Call(models.Model):
         said = words.get(self.Status(self.status), f"marked it {self.get_status_display().lower()}")
         return f"{who} {said} first."
 
-    def _hold(self, *, by: User | None, now: datetime, cause: str) -> Marked:
+    def _hold(self, at: datetime, *, by: User | None, now: datetime, cause: str) -> Marked:
         """What follows from a call that was held: engagement, and the move its kind stands for."""
         account, before = self.account, self.account.version
         self._advance(by=by, now=now, cause=cause)
-        account.engage("call", now=self.marked_at)
+        account.engage("call", now=at)
         if self.kind == self.Kind.UNKNOWN:
             self._ask("Say which call was held, and move the account", by=by, now=now)
             return Marked(True, stayed="Its kind is not known, so a task asks for the move.")

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from django.db import connection, transaction
 from django.db.models import F
+from psycopg.types.json import Jsonb
 
 from apps.crm.models.alert import Alert
 from apps.crm.models.counted import CountedQuerySet
@@ -37,6 +38,21 @@ _RESTORED = (
 _TIMES = ("stage_since", "entered_at", "engaged_at", "intro_call_completed_at")
 
 MOVED_FIRST = "Somebody has moved it since."
+
+
+# In one statement the ledger's row is written first: the account changes its stage only together with it.
+_STORE = """
+    WITH ledger AS (
+        INSERT INTO crm_stagetransition
+            (account_id, version, from_stage, to_stage, at, by_id, cause, reason, before)
+        VALUES (%(account_id)s, %(version)s, %(from_stage)s, %(to_stage)s, %(at)s, %(by_id)s, %(cause)s, %(reason)s,
+                %(before)s)
+        RETURNING id
+    )
+    UPDATE crm_account SET stage = %(to_stage)s, version = %(version)s{also} FROM ledger
+    WHERE crm_account.id = %(account_id)s AND stage = %(from_stage)s AND version = %(version)s - 1
+    RETURNING ledger.id
+"""
 
 
 class MoveError(Exception):
@@ -248,13 +264,16 @@ class Movable(Pipeline):
 
     def _write(self, method: str, *args: str, cause: str, now: datetime, **more: Any) -> StageTransition:
         """Make the move and store it: ledger row first, then the account by compare-and-set."""
-        source, version = self.stage, self.version
         row = self.rehearse(method, *args, cause=cause, now=now, **more)
-        row.save(force_insert=True)
         changed = {name: getattr(self, name) for name in row.before}
-        mine = type(self)._base_manager.filter(pk=self.pk, stage=source, version=version)
-        if not mine.update(stage=self.stage, version=self.version, **changed):
+        also = "".join(f", {name} = %({name})s" for name in changed)
+        values: dict[str, Any] = {**vars(row), **changed, "before": Jsonb(row.before)}
+        with connection.cursor() as cursor:
+            cursor.execute(_STORE.format(also=also), values)
+            stored = cursor.fetchone()
+        if stored is None:
             raise Conflict(self._told(self._last_move()), MOVED_FIRST)
+        row.pk, row._state.adding = stored[0], False
         if self.open_alerts:
             ended = Alert.objects.filter(account=self.pk).ended_by(Stage(self.stage))
             if ended.update(resolved_at=now, resolution="The account moved on.", ended_by=row):
