@@ -9,6 +9,8 @@ from itertools import count, permutations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.crm.models import Account, Bill, Call, Contact, Purchase, Signal
 from apps.crm.pipeline import Stage
@@ -459,3 +461,26 @@ def test_linking_an_event_applies_it_and_others_like_it() -> None:
     found = drained(first, second, other)
     assert [event.state for event in found] == ["done", "done", "unmatched"]
     assert (made.purchases.count(), address(made)) == (2, "ann@two.example")
+
+
+def statements(event: Event) -> int:
+    assert event.claim(now=NOW)
+    with CaptureQueriesContext(connection) as asked:
+        drain.apply(event, now=NOW)
+    event.refresh_from_db()
+    assert event.state == Event.State.DONE, event.sentence
+    return len(asked)
+
+
+def test_an_event_takes_few_statements():
+    of = customer(Stage.CALL_BOOKED, stripe_customer_id="cus_1")
+    hour = {"starts_at": NOW.isoformat(), "ends_at": (NOW + timedelta(hours=1)).isoformat()}
+    one(ingest("call.booked", call_id="c1", kind="intro", email=address(of), **hour))
+    held = statements(ingest("call.held", call_id="c1"))
+    bill = statements(told("stripe", "invoice.paid", invoice("invoice.paid", status="paid")))
+    facts_said = statements(ingest("account.upserted", external_id=of.external_id, name="Another"))
+    assert stage(of) == Stage.INTRO_CALL_COMPLETED
+    # Two of each are the savepoint that stands for the event's transaction inside the test's.
+    assert held <= 17
+    assert bill <= 8
+    assert facts_said <= 18
