@@ -146,23 +146,10 @@ class Call(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()} on {self.starts_at:%Y-%m-%d %H:%M} UTC, {self.status}"
 
-    def mark(
-        self,
-        status: Status,
-        *,
-        by: User | None,
-        now: datetime,
-        cause: str,
-        at: datetime | None = None,
-        seen: str | None = None,
-        rescheduled: bool = False,
-    ) -> Marked:
-        """Say that it was held, missed, cancelled, or is booked after all, with all that follows for its account.
+    def mark(self, status: Status, *, seen: str | None = None, **said: Any) -> Marked:
+        """Say what became of it as ``mark_locked`` does, once its account is locked.
 
-        ``at`` is when that was said, ``cause`` one of the ledger's. What is no news changes nothing; without
-        ``by``, neither does what is older than what is known. ``seen`` is the status a person started from:
-        raises ``Conflict`` where it is another by now, ``Refused`` where the call has not begun. A move that the
-        pipeline does not permit is no failure. ``rescheduled`` asks nobody to book again.
+        ``seen`` is the status a person started from: raises ``Conflict`` where it is another by now.
         """
         with transaction.atomic():
             account = type(self.account).objects.locked(self.account_id)
@@ -170,7 +157,7 @@ class Call(models.Model):
             self.account = account
             if seen is not None and seen != self.status:
                 raise Conflict(self._told())
-            return self.mark_locked(status, by=by, now=now, cause=cause, at=at, rescheduled=rescheduled)
+            return self.mark_locked(status, **said)
 
     def mark_locked(
         self,
@@ -182,7 +169,13 @@ class Call(models.Model):
         at: datetime | None = None,
         rescheduled: bool = False,
     ) -> Marked:
-        """The same, of a call whose account is locked, both as they are now; inside a transaction."""
+        """Say that it was held, missed, cancelled, or is booked after all, with all that follows for its account.
+
+        The account is locked, and both are as they are now. ``at`` is when that was said, ``cause`` one of the
+        ledger's. What is no news changes nothing; without ``by``, neither does what is older than what is known.
+        Raises ``Refused`` where the call has not begun. A move that the pipeline does not permit is no failure.
+        ``rescheduled`` asks nobody to book again.
+        """
         if by is None and not self._newer(status, at or now):
             return Marked(False)
         if status == self.status:
