@@ -1,7 +1,7 @@
 // The board. Drag, keyboard and menu post the same form, one after the other, and the lanes a move touched come back
 // drawn from the database. A card under way waits where it was dropped; if no answer comes, it goes back.
 
-import { addMenus } from "./cardmenu.js";
+import { addMenus, movedBy } from "./cardmenu.js";
 import { carrying, copyOf } from "./carry.js";
 import { answersFor, board, cardsIn, folded, laneOf, listOf, mayMove, nameOf, placeOf, rowOf, stageOf } from "./lanes.js";
 import { say } from "./say.js";
@@ -152,7 +152,6 @@ function tidy() {
   // Somebody owns their first account, or it is Monday: lanes with other rows do not stand beside the old ones.
   const strange = board.querySelector(`.lane[data-rows]:not([data-rows="${board.dataset.rows}"])`);
   if (strange && !underWay.size && !hand) location.reload();
-  if (mayMove) addMenus(move);
   if (focused && document.activeElement === document.body) {
     document.getElementById(focused)?.firstElementChild.focus({ preventScroll: true });
   }
@@ -338,6 +337,11 @@ document.addEventListener("toast", ({ detail }) => {
 }, { capture: true });
 
 if (mayMove) {
-  addMenus(move);
+  movedBy(move);
+  addMenus(board);
+  // Before they are compared with those that stand here: a card that did not change is then left alone.
+  document.addEventListener("htmx:before:swap", ({ detail }) => {
+    for (const { fragment } of detail.tasks) addMenus(fragment);
+  });
   carrying(board, { took: pickUp, over: carry, dropped: drop });
 }

@@ -12,10 +12,12 @@ opener.setAttribute("aria-haspopup", "menu");
 
 let move = () => {};
 
-/** Give each card its button: put in here, it need not be sent with every card. `mover` takes a card to a stage. */
-export function addMenus(mover) {
-  move = mover;
-  for (const card of cardsIn(board)) {
+/** Say what takes a card to a stage. */
+export const movedBy = (mover) => { move = mover; };
+
+/** Give each card its button: put in here, it need not be sent with every card. */
+export function addMenus(within) {
+  for (const card of cardsIn(within)) {
     if (card.querySelector(".moves")) continue;
     const button = opener.cloneNode();
     button.ariaLabel = `Move ${nameOf(card)}`;
