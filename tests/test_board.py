@@ -234,8 +234,8 @@ def test_the_rules_answer_every_standing_as_the_pipeline_itself_does(client, dan
 def test_a_card_carries_its_standing_and_the_day_its_refusal_speaks_of(client, dan):
     here = with_facts(Stage.AWAITING_FINAL_OUTREACH, engaged=True)
     words = card(client.get("/board/").text, here)
-    assert f'data-standing="{standing(here)}"' in words
-    assert f'data-engaged="{here.engaged_at.date().isoformat()}"' in words
+    engaged_on = here.engaged_at.date().isoformat()
+    assert f'data-is="{here.version} {standing(here)} {here.renewal_on.isoformat()} {engaged_on}"' in words
     silent = SimpleNamespace(
         stage=here.stage, engaged_at=None, intro_call_completed_at=None, stage_before_paid_call=""
     )

@@ -33,8 +33,8 @@ def cells(answer):
     line = re.search(r'<tr id="a.*?</tr>', answer.text, re.S)[0]
     return [
         " ".join(unescape(re.sub(r"<[^>]+>", "", cell)).split())
-        for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.S)
-    ][:-1]
+        for cell in re.split(r"<t[hd][^>]*>", line)[1:-1]
+    ]
 
 
 def view(owner, query="stage=new", name="Mine", **fields):

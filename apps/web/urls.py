@@ -102,6 +102,7 @@ urlpatterns = [
     path("changes/", changes.changes, name="changes"),
     path("colleagues/", notices.colleagues, name="colleagues"),
     path("daily/changed/", daily.changed, name="changed"),
+    path("daily/forms/", daily.forms, name="daily_forms"),
     path("daily/looked/", daily.looked, name="looked"),
     path("daily/many/<int:pk>/", many.one, name="bulk"),
     path("daily/many/<int:pk>/progress/", many.progress, name="bulk_progress"),

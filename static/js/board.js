@@ -3,7 +3,7 @@
 
 import { addMenus, movedBy } from "./cardmenu.js";
 import { carrying, copyOf } from "./carry.js";
-import { answersFor, board, cardsIn, folded, laneOf, listOf, mayMove, nameOf, placeOf, rowOf, stageOf } from "./lanes.js";
+import { answersFor, board, cardsIn, factsOf, folded, laneOf, listOf, mayMove, nameOf, placeOf, rowOf, stageOf } from "./lanes.js";
 import { say } from "./say.js";
 import { shown } from "./shown.js";
 
@@ -144,7 +144,7 @@ function tidy() {
   const seen = new Map();
   for (const card of cardsIn(board)) {
     const other = seen.get(card.id);
-    const newer = !other || Number(card.dataset.version) > Number(other.dataset.version);
+    const newer = !other || factsOf(card).version > factsOf(other).version;
     if (other) (newer ? other : card).remove();
     if (newer) seen.set(card.id, card);
   }
@@ -239,7 +239,7 @@ async function move(card, stage, dropped = null) {
   }
   const start = dropped ?? card.getBoundingClientRect();
   const url = `${new URL(card.firstElementChild.href).pathname}move/`;
-  send(card, url, { to: stage, version: card.dataset.version, reason }, stage);
+  send(card, url, { to: stage, version: factsOf(card).version, reason }, stage);
   fly(card, start);
 }
 

@@ -1,6 +1,7 @@
 // The small forms of an account: opened in a dialog, kept as drafts while half typed, closed when they were taken.
 // A page needs <dialog id="form" hx-sync="this:replace">, data-from="PAGE" around what opens a form, and for each button
 // data-form="NAME". A form that serves any account stands in the page as <template id="form-NAME">; others are fetched.
+// Those templates may come after the page, from the address in data-keeps of the dialog; what is wanted before is fetched.
 // In a table a form opens over the cell it edits: the one whose head says data-edits="NAME".
 
 import "./mentions.js";
@@ -37,6 +38,25 @@ export async function openForm(name, account, page, row) {
 
 // Asked by an event where an import would go round in a circle: names by content are not found for such scripts.
 document.addEventListener("asks-form", ({ detail }) => openForm(...detail));
+
+/** Fetch the forms that serve any account, unless they are here: from then on they open at once, offline too. */
+let keeping = false;
+async function keepForms() {
+  const address = dialog()?.dataset.keeps;
+  if (!address || keeping || document.querySelector("template[id^=form-]")) return;
+  keeping = true;
+  try {
+    const answer = await fetch(address);
+    if (answer.ok && !answer.redirected) document.body.insertAdjacentHTML("beforeend", await answer.text());
+  } catch {
+    // No line: they are asked for once there is one.
+  } finally {
+    keeping = false;
+  }
+}
+
+addEventListener("load", keepForms);
+addEventListener("online", keepForms);
 
 /** Fetch a form into the dialog; gives whether it came and is still wanted. */
 async function fetchInto(place, path) {
@@ -264,6 +284,8 @@ function taken({ sourceElement: form, response, request }) {
 }
 
 document.addEventListener("htmx:after:swap", (event) => {
+  // Going back puts another page in, without them.
+  keepForms();
   taken(event.detail.ctx);
   restore(document);
 });

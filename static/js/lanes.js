@@ -10,6 +10,11 @@ export const listOf = (stage, card) =>
   ?? laneOf(stage).querySelector(".cards");
 export const stageOf = (card) => card.closest(".lane").dataset.stage;
 export const nameOf = (card) => card.firstElementChild.textContent;
+/** What a card says of itself; of its two days those that it has. */
+export function factsOf(card) {
+  const [version, standing, renews, engaged] = card.dataset.is.split(" ");
+  return { version: Number(version), standing, renews, engaged };
+}
 export const folded = (lane) => "folded" in lane.dataset;
 export const cardsIn = (within) => [...within.querySelectorAll(".card")];
 
@@ -22,16 +27,17 @@ export const known = mayMove
 
 /** What each other stage answers this card: {label, needs} or {refusal}, by stage, the likeliest first. */
 export function answersFor(card) {
-  const answers = Object.entries(rules[card.dataset.standing] ?? {});
+  const { standing, engaged } = factsOf(card);
+  const answers = Object.entries(rules[standing] ?? {});
   return new Map(answers.map(([stage, answer]) => [
     stage,
-    answer.refusal ? { refusal: answer.refusal.replace("{engaged_on}", card.dataset.engaged ?? "") } : answer,
+    answer.refusal ? { refusal: answer.refusal.replace("{engaged_on}", engaged ?? "") } : answer,
   ]));
 }
 
 // Cards by renewal, those without one last, then by id: the order of the server.
 
-const rank = (card) => [card.dataset.renews || "9999-99-99", Number(card.id.slice(1))];
+const rank = (card) => [factsOf(card).renews || "9999-99-99", Number(card.id.slice(1))];
 
 function before(one, other) {
   const [day, number] = rank(one);

@@ -29,14 +29,21 @@ function menus(...ids) {
 
 menus("views", "columns");
 
-// Each column gets its two buttons when the menu opens: put in here, they need not be sent with every column.
+// The lines of the columns' menu, drawn when it opens: what the page says is their names, and how many are shown.
 document.addEventListener("beforetoggle", ({ target }) => {
   if (target.id !== "columns") return;
-  for (const item of target.querySelectorAll("li:not(:has(button))")) {
+  const list = target.querySelector("ol");
+  if (list.childElementCount) return;
+  const { choices, shown } = target.dataset;
+  list.append(...JSON.parse(choices).map(([value, name], place) => {
+    const item = document.createElement("li");
+    const label = document.createElement("label");
+    label.append(Object.assign(document.createElement("input"), { type: "checkbox", name: "columns", value, checked: place < shown }), name);
     const steps = document.getElementById("column-steps").content.cloneNode(true);
-    for (const step of steps.children) step.ariaLabel = `${item.textContent.trim()}: ${step.title}`;
-    item.append(steps);
-  }
+    for (const step of steps.children) step.ariaLabel = `${name}: ${step.title}`;
+    item.append(label, steps);
+    return item;
+  }));
 }, true);
 
 document.addEventListener("click", ({ target }) => {

@@ -39,7 +39,7 @@ def assert_true(page):
     lanes = page.evaluate(
         """Object.fromEntries([...document.querySelectorAll(".lane")].map((lane) => [lane.dataset.stage, {
             folded: "folded" in lane.dataset,
-            cards: [...lane.querySelectorAll(".card")].map((card) => [card.id, Number(card.dataset.version)]),
+            cards: [...lane.querySelectorAll(".card")].map((card) => [card.id, parseInt(card.dataset.is)]),
             count: lane.querySelector(".lane-count").firstChild.textContent,
             sum: lane.querySelector(".lane-sum").textContent,
         }]))"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -54,7 +54,8 @@ CELL_RIGHTS = {"risk": "payment risk", "next": "task"}
 COLUMNS = tuple(tables.COLUMNS.values())
 NOTICES_SHOWN = 3
 CHANGED_AT_ONCE = 200
-FILTERS_SECONDS = 60
+# How long a browser keeps what is fetched beside the list, the same for every address of it.
+BESIDE_SECONDS = 60
 NOBODY = "No account is like that."
 
 
@@ -190,7 +191,7 @@ def daily(request: SignedIn) -> HttpResponse:
             "shown": count_text(found["shown"]),
             "piles": links,
             "done": next((pile.done for pile, _, _, on in links if on), NOBODY),
-            "choices": [*listed["columns"], *(one for one in COLUMNS if one not in listed["columns"])],
+            "choices": _choices(listed["columns"]),
             "usual": listed["columns"] == tables.DEFAULT_COLUMNS,
             "usual_keys": [",".join(tables.DEFAULT_KEYS)],
             "chips": [(chosen.words, asked.without(chosen)) for chosen in asked.chosen],
@@ -198,13 +199,6 @@ def daily(request: SignedIn) -> HttpResponse:
             "bulk_actions": MANY,
             "cell_rights": CELL_RIGHTS,
             "actions": ACTIONS,
-            # For the forms that stand in the page to serve any account.
-            "account": Account(pk=0),
-            "origin": "list",
-            "people": [one for one in asked.everybody if one.works] if request.user.may("task") else [],
-            "kinds": Note.Kind.choices,
-            "my_today": request.user.today(numbers.now),
-            "today": numbers.today,
         },
     )
 
@@ -220,8 +214,24 @@ def rows(request: SignedIn) -> HttpResponse:
 def filters(request: SignedIn) -> HttpResponse:
     """The fields of the filter menu of list and board, the same for every address of theirs."""
     asked = EveryFilter(QueryDict(), numbers=Policy.at(timezone.now()), user=request.user)
-    answer = render(request, "web/_filters.html", {"asked": asked})
-    patch_cache_control(answer, private=True, max_age=FILTERS_SECONDS)
+    return _beside(render(request, "web/_filters.html", {"asked": asked}))
+
+
+@require_safe
+def forms(request: SignedIn) -> HttpResponse:
+    """The forms of the list that serve any account, as templates: fetched after its first paint, opened at once."""
+    context = {
+        "account": Account(pk=0),
+        "origin": "list",
+        "people": User.objects.assignable() if request.user.may("task") else [],
+        "kinds": Note.Kind.choices,
+        "my_today": request.user.today(timezone.now()),
+    }
+    return _beside(render(request, "web/_daily_forms.html", context))
+
+
+def _beside(answer: HttpResponse) -> HttpResponse:
+    patch_cache_control(answer, private=True, max_age=BESIDE_SECONDS)
     return answer
 
 
@@ -291,6 +301,11 @@ def _rows(request: SignedIn, asked: AccountFilter, numbers: Numbers) -> dict[str
         "notice": found.notice,
         "numbers": numbers,
     }
+
+
+def _choices(shown: Collection[tables.Column]) -> list[tuple[str, str]]:
+    """The columns for their menu, by key and label: those that are shown, in their order, then the others."""
+    return [(one.key, one.label) for one in dict.fromkeys((*shown, *COLUMNS)) if one.key != "account"]
 
 
 def home(user: User) -> str:
