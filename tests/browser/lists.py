@@ -20,7 +20,13 @@ def opened_list(page, login):
         )
     page.person = login(page)
     page.goto("/")
+    forms_are_here(page)
     return page
+
+
+def forms_are_here(page):
+    """Wait until the forms of a note and a task have come after the page: from then on they open at once."""
+    page.locator("#form-note").wait_for(state="attached")
 
 
 def row(page, name):

@@ -69,6 +69,24 @@ def test_a_permitted_drag_moves_the_card_and_both_lanes_are_drawn_from_the_datab
     assert_true(page)
 
 
+def test_cards_that_did_not_change_are_left_alone_when_their_lane_is_drawn_anew(open_board, dan):
+    one, *others = [account(Stage.NEW) for _ in range(4)]
+    others.append(account(Stage.INITIATED))
+    page = open_board(dan)
+    page.evaluate("document.querySelectorAll('.card .moves').forEach((button) => { button.stood = true; })")
+    drag(page, one, Stage.INITIATED)
+    said(page, "moved to “2. Onboarding Initiated”")
+    assert_true(page)
+    stood = page.evaluate(
+        """[...document.querySelectorAll(".card")].map((card) => [
+            card.id, card.querySelectorAll(".moves").length, card.querySelector(".moves").stood])"""
+    )
+    assert {name: rest for name, *rest in stood} == {
+        f"a{one.pk}": [1, True],
+        **{f"a{other.pk}": [1, True] for other in others},
+    }
+
+
 def test_a_card_carried_by_its_name_is_moved_and_not_opened(open_board, dan):
     one = account(Stage.NEW)
     page = open_board(dan)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from apps.crm.models import Account, Label, Note, Task
 from apps.crm.pipeline import Stage
 from tests.browser.conftest import until
-from tests.browser.lists import cell, opened_list, row
+from tests.browser.lists import cell, forms_are_here, opened_list, row
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +76,7 @@ def test_a_half_typed_note_outlives_escape_a_click_outside_and_a_reload(opened):
     opened.mouse.click(5, 5)
     expect(opened.locator("#form")).not_to_be_visible()
     opened.reload()
+    forms_are_here(opened)
     opened.keyboard.press("j")
     opened.keyboard.press("j")
     opened.keyboard.press("o")
@@ -348,6 +349,50 @@ def test_a_note_that_was_closed_before_its_answer_came_is_taken_once(opened):
     opened.keyboard.press("o")
     expect(opened.locator("#form textarea")).to_have_value("")
     assert Note.objects.get().text == "They called"
+
+
+def test_a_form_wanted_before_it_came_is_asked_for_and_what_comes_then_disturbs_nothing(page, login):
+    for name in ("Amber", "Birch"):
+        account(Stage.NEW, since=timezone.now() - timedelta(days=1), name=name)
+    login(page)
+    held, text = [], page.locator("#form textarea")
+    page.route("**/daily/forms/", lambda route: held.append(route))
+    page.goto("/")
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    expect(text).to_be_focused()
+    page.keyboard.type("wmj Early")
+    until(page, lambda: held)
+    held[0].continue_()
+    forms_are_here(page)
+    expect(text).to_be_focused()
+    expect(text).to_have_value("wmj Early")
+    page.keyboard.press("Escape")
+    expect(row(page, "Amber").locator("th a")).to_be_focused()
+    page.context.set_offline(True)
+    page.keyboard.press("o")
+    expect(text).to_have_value("wmj Early")
+    page.context.set_offline(False)
+
+
+def test_forms_that_did_not_come_are_asked_for_again_on_the_way_back_and_once_there_is_a_line(opened):
+    opened.excused.extend(["ERR_FAILED", "ERR_INTERNET_DISCONNECTED"])
+    opened.get_by_role("link", name="Final outreach due").click()
+    opened.wait_for_url("**/?stage=awaiting_final_outreach")
+    opened.go_back()
+    expect(opened.locator("#rows th a")).to_have_count(3)
+    forms_are_here(opened)
+    failed = []
+    opened.route("**/daily/forms/", lambda route: (route.abort(), failed.append(route)))
+    opened.reload()
+    until(opened, lambda: failed)
+    opened.keyboard.press("j")
+    opened.keyboard.press("t")
+    expect(opened.get_by_label("What there is to do")).to_be_focused()
+    opened.unroute("**/daily/forms/")
+    opened.context.set_offline(True)
+    opened.context.set_offline(False)
+    forms_are_here(opened)
 
 
 def test_a_note_opens_and_takes_letters_at_once_without_a_line(opened):

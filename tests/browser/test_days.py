@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from apps.crm.pipeline import Stage
+from tests.browser.lists import forms_are_here
 from tests.factories import account, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,6 +30,7 @@ def test_a_task_is_proposed_for_the_day_that_the_reader_has_before_and_after_mid
     page = window(reduced_motion="reduce", timezone_id=computer).new_page()
     login(page, user(time_zone=reader))
     page.goto("/")
+    forms_are_here(page)
     midnight = datetime.combine(DAY, time.min, ZoneInfo(reader))
     for moment, day in (
         (midnight - timedelta(minutes=1), "2030-03-04"),
