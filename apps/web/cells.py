@@ -1,7 +1,7 @@
 """A row of the list and a card of the board as HTML: what a page draws by the hundred is drawn without a template.
 
 A template takes four times as long for the same. Whatever is text goes through ``escape`` here, our own words too.
-Cells and paragraphs are ended by what follows them, as HTML has it: their end tags would be an eighth of a list.
+Cells and paragraphs are ended by what follows them, as HTML has it: their end tags would be a twelfth of a list.
 """
 
 from __future__ import annotations

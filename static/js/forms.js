@@ -39,8 +39,9 @@ export async function openForm(name, account, page, row) {
 // Asked by an event where an import would go round in a circle: names by content are not found for such scripts.
 document.addEventListener("asks-form", ({ detail }) => openForm(...detail));
 
-/** Fetch the forms that serve any account, unless they are here: from then on they open at once, offline too. */
 let keeping = false;
+
+/** Fetch the forms that serve any account, unless they are here: from then on they open at once, offline too. */
 async function keepForms() {
   const address = dialog()?.dataset.keeps;
   if (!address || keeping || document.querySelector("template[id^=form-]")) return;
