@@ -68,14 +68,15 @@ def test_so_many_questions_are_kept_and_those_asked_last():
 def test_people_and_what_awaits_them_are_those_of_now_and_of_the_one_who_asks():
     dan, eve = user(username="dan"), user("viewer", username="eve")
     assert [*User.objects.names()] == [dan.pk, eve.pk]
-    assert [(one.pk, one.works) for one in everybody()] == [(dan.pk, True), (eve.pk, False)]
+    assert everybody() == {dan.pk: "dan", eve.pk: "eve"}
     Task.objects.create(account=account(), title="Call", due_on=NOW.date(), assignee=dan, created_at=NOW)
     assert (bar_of(dan).counts["tasks"], bar_of(eve).counts["tasks"]) == ("1", "")
     seen = signed_in(dan.pk)
     assert (seen, seen.username, seen.roles, seen._state.adding) == (dan, "dan", {"specialist"}, False)
     User.objects.filter(pk=dan.pk).update(is_active=False)
     assert signed_in(dan.pk) is None
-    assert [one.works for one in everybody()] == [False, False]
+    User.objects.filter(pk=eve.pk).update(first_name="Eve")
+    assert [*everybody().items()] == [(dan.pk, "dan"), (eve.pk, "Eve")]
 
 
 def test_the_piles_counted_in_one_reading_are_as_large_as_what_their_links_show():

@@ -24,7 +24,7 @@ from apps.crm.models.alert import ALERT_KINDS, Alert
 from apps.crm.models.label import AccountLabel, Label
 from apps.crm.models.user import User
 from apps.crm.models.view import OF_PAGES, PASSING, SavedView
-from apps.crm.people import Colleague, called, everybody
+from apps.crm.people import everybody
 from apps.crm.pipeline import STAGES, Stage
 from apps.crm.policy import Numbers
 
@@ -162,14 +162,9 @@ class QueryFilter(django_filters.FilterSet):
         return Order(name, self.sorts[name.removeprefix("-")])
 
     @cached_property
-    def everybody(self) -> list[Colleague]:
-        """Every colleague, those who left included: they may own accounts still. One query."""
-        return everybody()
-
-    @cached_property
     def people(self) -> dict[int, str]:
-        """Their names by id."""
-        return called(self.everybody)
+        """Every colleague's name by id, those who left included: they may own accounts still. One query."""
+        return everybody()
 
     def _people_choices(self) -> list[tuple[str, str]]:
         return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in self.people.items())]

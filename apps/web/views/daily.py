@@ -21,7 +21,7 @@ from apps.crm.kept import NOW, Kept, Text, as_it_is, still
 from apps.crm.keyset import count_text, counting, page, shares, together
 from apps.crm.models import Account, Bulk, Note, Policy, StageTransition, User
 from apps.crm.models.account import AccountQuerySet
-from apps.crm.people import called, everybody
+from apps.crm.people import everybody
 from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web import tables
@@ -263,7 +263,7 @@ def _parts(request: SignedIn, ids: list[int], numbers: Numbers, found: Mapping[s
     columns = _columns_on_screen(request)
     facts = Account.objects.filter(pk__in=ids).values(*tables.facts_of(columns))
     context = {
-        "rows": tables.rows_of(facts, numbers, called(everybody()), request.user, columns),
+        "rows": tables.rows_of(facts, numbers, everybody(), request.user, columns),
         "keys": [column.key for column in columns],
         "named": tables.names_of(columns),
         "piles": [(pile, count_text(found[pile.key])) for pile in PILES if pile.key in found],
