@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
 
@@ -23,6 +23,14 @@ def away(when: date | None, today: date) -> str:
     days = (when - today).days
     near = {0: "today", 1: "tomorrow", -1: "yesterday"}
     return near.get(days) or (f"in {days} days" if days > 0 else f"{-days} days ago")
+
+
+def moment(when: datetime | None, today: date, zone: tzinfo) -> str:
+    """A moment on the reader's clock, as "21 Nov, 09:00"; empty for none."""
+    if when is None:
+        return ""
+    local = when.astimezone(zone)
+    return f"{day(local.date(), today)}, {local:%H:%M}"
 
 
 _WRITTEN_DAY = re.compile(r"\b20\d\d-[01]\d-[0-3]\d\b(?!T)")

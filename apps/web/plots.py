@@ -1,5 +1,7 @@
 """Plots of the reports: geometry and words in, nothing looked up. The template draws what these say.
 
+A plot is as wide as there is room: what lies along is told in percent of it, what stands in pixels.
+
 A mark is told from its neighbour by its place, its label and its look (filled, hatched, outlined), never by colour
 alone; its words are shown when it is pointed at or focused, and read aloud.
 """
@@ -11,9 +13,10 @@ from decimal import Decimal
 from math import ceil, log10
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 44, 92, 22, 24
-BAR, BAR_GAP, NAMES = 14, 10, 190
+HEIGHT, TOP, BOTTOM = 200, 22, 24
+BAR, BAR_GAP = 14, 10
+# What words take under an axis, and how much room it has: on a wide window, and on a phone.
+WORD, WIDE, NARROW = 52, 504, 200
 LOOKS = ("filled", "hatched", "outlined")
 
 Figure = Decimal | int | float | None
@@ -38,23 +41,24 @@ class Mark(NamedTuple):
     words: str
     text_x: float
     text_y: float
+    anchor: str = "start"
     shown: str = ""
 
 
 class Label(NamedTuple):
-    """A word beside an axis."""
+    """A word beside an axis: ``aside`` so many pixels from its place, and left out on a phone where it is ``spare``."""
 
     x: float
     y: float
     words: str
     anchor: str = "middle"
+    aside: int = 0
+    spare: bool = False
 
 
 class Swatch(NamedTuple):
-    """What a look stands for, beside the marks that have it."""
+    """What a look stands for, told above the marks that have it."""
 
-    x: float
-    y: float
     look: str
     words: str
 
@@ -63,7 +67,6 @@ class Plot(NamedTuple):
     """What is drawn: ``lines`` join dots, ``rules`` are the axis' thin lines, ``goal`` is a height and its name."""
 
     kind: str
-    width: int
     height: int
     marks: list[Mark]
     labels: list[Label]
@@ -79,14 +82,14 @@ def line(
 ) -> Plot:
     """Shares over time, one line a series, labelled at its end; an unknown value leaves a gap. From 0 to 100%."""
     most = max([1.0, *(float(value) for point in points for value in point.values if value is not None)])
-    step = (WIDTH - LEFT - RIGHT) / max(len(points) - 1, 1)
+    step = 100 / max(len(points) - 1, 1)
 
     def place(number: int, value: Figure) -> tuple[float, float]:
-        return round(LEFT + number * step, 1), round(_height(float(value or 0), most), 1)
+        return round(number * step, 1), round(_height(float(value or 0), most), 1)
 
     marks, labels, lines = (
         [],
-        _along([(LEFT + number * step, point.label) for number, point in enumerate(points)]),
+        _along([(number * step, point.label) for number, point in enumerate(points)]),
         [],
     )
     ends: list[float] = []
@@ -99,19 +102,17 @@ def line(
         lines.append(" ".join(f"{x},{y}" for x, y, _ in known))
         for x, y, point in known:
             words = _said(point, series, place_of)
-            marks.append(Mark(x, y, 0, 0, LOOKS[place_of], words, _inside(x), max(y - 10, 12)))
+            marks.append(Mark(x, y, 0, 0, LOOKS[place_of], words, x, max(y - 10, 12), _anchor(x)))
         if known:
             x, y, point = known[-1]
             while any(abs(y - other) < 14 for other in ends):
                 y += 14
             ends.append(y)
-            labels.append(Label(x + 10, y + 4, f"{point.words[place_of]} {title}".strip(), "start"))
+            labels.append(Label(x, y + 4, f"{point.words[place_of]} {title}".strip(), "start", 10))
     rules = {part * most: _height(part * most, most) for part in (0, 0.5, 1)}
-    labels += [Label(LEFT - 8, y + 4, f"{value:.0%}", "end") for value, y in rules.items()]
+    labels += [Label(0, y + 4, f"{value:.0%}", "end", -8) for value, y in rules.items()]
     line_of = (round(_height(goal[0], most), 1), goal[1]) if goal else None
-    return Plot(
-        "line", WIDTH, HEIGHT, marks, labels, [*rules.values()], lines, line_of, _spoken(name, marks), []
-    )
+    return Plot("line", HEIGHT, marks, labels, [*rules.values()], lines, line_of, _spoken(name, marks), [])
 
 
 def columns(points: Sequence[Point], series: Sequence[str], name: str, *, stacked: bool = False) -> Plot:
@@ -121,35 +122,34 @@ def columns(points: Sequence[Point], series: Sequence[str], name: str, *, stacke
         for found in ([0.0, *(float(value or 0) for value in point.values)] for point in points)
     ]
     most = _round_up(max([1.0, *totals]))
-    step = (WIDTH - LEFT - RIGHT) / max(len(points), 1)
+    step = 100 / max(len(points), 1)
     width = step * 0.7 / (1 if stacked else max(len(series), 1))
     marks = []
     for number, point in enumerate(points):
         base = _height(0, most)
         for place, value in enumerate(point.values):
             top = base - (_height(0, most) - _height(float(value or 0), most))
-            x = LEFT + number * step + step * 0.15 + (0 if stacked else place * width)
+            x = number * step + step * 0.15 + (0 if stacked else place * width)
             words = _said(point, series, place)
             marks.append(
                 Mark(
                     round(x, 1),
                     round(top, 1),
-                    round(width - 1, 1),
+                    round(width * 0.94, 1),
                     round(base - top, 1),
                     LOOKS[place],
                     words,
-                    _inside(x + width / 2),
+                    round(x + width / 2, 1),
                     max(round(top - 6, 1), 12),
+                    _anchor(x + width / 2),
                 )
             )
             base = top if stacked else base
-    named = list(zip(LOOKS, series, strict=False))[::-1] if len(series) > 1 else []
-    swatches = [Swatch(WIDTH - RIGHT + 8, TOP + 16 * place, *one) for place, one in enumerate(named)]
-    labels = _along([(LEFT + (number + 0.5) * step, point.label) for number, point in enumerate(points)])
+    labels = _along([((number + 0.5) * step, point.label) for number, point in enumerate(points)])
     rules = {part * most: _height(part * most, most) for part in (0, 0.5, 1)}
-    labels += [Label(LEFT - 8, y + 4, _short(value), "end") for value, y in rules.items()]
+    labels += [Label(0, y + 4, _short(value), "end", -8) for value, y in rules.items()]
     return Plot(
-        "columns", WIDTH, HEIGHT, marks, labels, [*rules.values()], [], None, _spoken(name, marks), swatches
+        "columns", HEIGHT, marks, labels, [*rules.values()], [], None, _spoken(name, marks), _swatches(series)
     )
 
 
@@ -160,36 +160,27 @@ def bars(
     most = max(
         [float(value or 0) for point in points for value in point.values] + [goal[0] if goal else 0, 0.0001]
     )
-    room = WIDTH - NAMES - 70
     each = BAR * len(series) + BAR_GAP
     marks, labels = [], []
     for number, point in enumerate(points):
         y = TOP + number * each
-        labels.append(Label(NAMES - 10, y + 11, point.label, "end"))
+        labels.append(Label(0, y + 11, point.label, "end", -10))
         for place, value in enumerate(point.values):
             top = y + place * BAR
             if value is None:
-                labels.append(Label(NAMES + 6, top + 11, point.words[place], "start"))
+                labels.append(Label(0, top + 11, point.words[place], "start", 6))
                 continue
-            width = round(float(value) / most * room, 1)
-            marks.append(
-                Mark(
-                    NAMES,
-                    top,
-                    width,
-                    BAR - 2,
-                    LOOKS[place],
-                    _said(point, series, place),
-                    NAMES + width + 6,
-                    top + 11,
-                    point.words[place],
-                )
-            )
-    line_of = (round(NAMES + goal[0] / most * room, 1), goal[1]) if goal else None
-    swatches = [Swatch(NAMES + 150 * place, 4, LOOKS[place], title) for place, title in enumerate(series)]
-    swatches = swatches if len(series) > 1 else []
+            width, words = round(float(value) / most * 100, 1), _said(point, series, place)
+            shown = point.words[place]
+            marks.append(Mark(0, top, width, BAR - 2, LOOKS[place], words, width, top + 11, shown=shown))
+    line_of = (round(goal[0] / most * 100, 1), goal[1]) if goal else None
     height = TOP + len(points) * each + 4
-    return Plot("bars", WIDTH, height, marks, labels, [], [], line_of, _spoken(name, marks), swatches)
+    return Plot("bars", height, marks, labels, [], [], line_of, _spoken(name, marks), _swatches(series))
+
+
+def _swatches(series: Sequence[str]) -> list[Swatch]:
+    named = zip(LOOKS, series, strict=False)
+    return [Swatch(*one) for one in named] if len(series) > 1 else []
 
 
 def _height(value: float, most: float) -> float:
@@ -197,9 +188,14 @@ def _height(value: float, most: float) -> float:
 
 
 def _along(places: list[tuple[float, str]]) -> list[Label]:
-    """The words under an axis, as many as fit."""
-    every = ceil(len(places) * 52 / (WIDTH - LEFT - RIGHT)) or 1
-    return [Label(round(x, 1), HEIGHT - 6, words) for x, words in places[::-1][::every]]
+    """The words under an axis, as many as fit; the last one always, and the others of a phone counted from it."""
+    every, seldom = (ceil(len(places) * WORD / room) or 1 for room in (WIDE, NARROW))
+    kept = places[::-1][::every]
+    among = ceil(seldom / every)
+    return [
+        Label(round(x, 1), HEIGHT - 6, words, spare=number % among > 0)
+        for number, (x, words) in enumerate(kept)
+    ]
 
 
 def _said(point: Point, series: Sequence[str], place: int) -> str:
@@ -208,8 +204,9 @@ def _said(point: Point, series: Sequence[str], place: int) -> str:
     return f"{point.label}: {of}{point.words[place]}"
 
 
-def _inside(x: float) -> float:
-    return round(min(max(x, 90), WIDTH - 90), 1)
+def _anchor(x: float) -> str:
+    """From which end words are written at a place, so that they stay within the plot."""
+    return "start" if x < 33 else "end" if x > 67 else "middle"
 
 
 def _round_up(most: float) -> float:

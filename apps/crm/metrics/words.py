@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from apps.crm.metrics.base import Kind, Metric, Row
-from apps.crm.scope import dollars
+
+
+def _dollars(value: Any) -> str:
+    """Whole dollars: figures that stand under one another have one precision; the files have the cents."""
+    return f"{'−' if round(value) < 0 else ''}${abs(value):,.0f}"
 
 
 def _may(value: int) -> str:
@@ -15,7 +19,7 @@ def _may(value: int) -> str:
 
 _WORDS: dict[Kind, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,}",
-    "money": dollars,
+    "money": _dollars,
     "share": lambda value: f"{value * 100:.1f}%".replace(".0%", "%"),
     "days": lambda value: f"{value:,} d",
     "may": _may,
@@ -27,7 +31,7 @@ def words(kind: Kind, value: Any, currency: str = "USD") -> str:
     if value is None:
         return "–"
     said = _WORDS.get(kind, str)(value)
-    return said if kind != "money" or currency == "USD" else f"{currency} {said.lstrip('$')}"
+    return said if kind != "money" or currency == "USD" else f"{currency} {said.replace('$', '')}"
 
 
 def told(metric: Metric, row: Row, name: str) -> str:
