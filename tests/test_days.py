@@ -1,7 +1,7 @@
 """No day is off by one at any midnight: tasks by the reader's day, renewals by the team's."""
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ import time_machine
 
 from apps.crm.models import Account, Policy
 from apps.crm.pipeline import Stage
+from apps.intake.models import Import
 from apps.playbooks.registry import PLAYBOOKS
 from tests.factories import account, user
 
@@ -90,3 +91,18 @@ def test_a_new_task_is_for_the_readers_own_today_before_anything_is_typed(client
             asked = client.post("/daily/many/task/ask/", {"ids": here.pk}).text
             assert f'name="due_on" required value="{day}"' in asked
     assert Account.objects.get().next_task_on is None
+
+
+def test_a_moment_is_told_on_the_readers_own_clock_with_the_year_where_it_is_another(client):
+    me = user("lead", time_zone="Pacific/Auckland")
+    upload = Import.upload(
+        "a.csv", b"external_id,name\nacc-x,X\n", by=me, now=datetime(2026, 12, 31, 12, 30, tzinfo=UTC)
+    )
+    client.force_login(me)
+    for now, said in (
+        ("2027-01-02T09:00:00Z", "1 Jan, 01:30"),
+        ("2028-02-01T09:00:00Z", "1 Jan 2027, 01:30"),
+    ):
+        with time_machine.travel(now, tick=False):
+            for address in ("/import/", f"/import/{upload.pk}/"):
+                assert said in text_of(client.get(address))

@@ -12,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.crm.metrics import METRICS
 from apps.crm.metrics.base import counted
+from apps.crm.metrics.words import words
 from apps.crm.models import Bill, Billed, ClosedMonth, Entry, Policy
 from apps.crm.models.user import ADMIN, LEAD, REVENUE, ROLES
+from apps.web import plots
 from tests.apis import Api, assert_error
 from tests.counting import S, numbers, plus, signed_in
 from tests.factories import NOW, account, days, user
@@ -282,3 +284,23 @@ def test_the_api_tells_each_number_with_its_definition(api):
 def test_what_is_due_is_told_to_a_program_of_those_who_may_take_it_out():
     assert_error(Api(user("viewer")).get("/metrics/bills-due"), 403, "forbidden", "export revenue")
     assert Api(user("revenue")).get("/metrics/bills-due").status_code == 200
+
+
+def test_figures_of_money_under_one_another_have_one_precision():
+    told = [words("money", Decimal(of)) for of in ("31713", "9038.55", "0.4", "-12.6", "1234567.5")]
+    assert told == ["$31,713", "$9,039", "$0", "−$13", "$1,234,568"]
+    assert words("money", Decimal("-0.2")) == "$0"
+    assert words("money", Decimal("-9.6"), "EUR") == "−EUR 10"
+
+
+@pytest.mark.parametrize("kind", ["line", "columns", "bars"])
+def test_a_plot_is_drawn_in_percent_of_the_room_there_is_and_a_phone_leaves_out_words_that_would_touch(kind):
+    weeks = [plots.Point(f"{number} Nov", [number / 12, None], ["x", "–"]) for number in range(12)]
+    drawn = getattr(plots, kind)(weeks, ["A", "B"], "Some weeks")
+    assert all(0 <= mark.x <= mark.x + mark.width <= 100 for mark in drawn.marks)
+    assert all(0 <= label.x <= 100 for label in drawn.labels)
+    assert [one.words for one in drawn.swatches] == ([] if kind == "line" else ["A", "B"])
+    under = [label for label in drawn.labels if label.words.endswith("Nov") and kind != "bars"]
+    left = [label.words for label in under if not label.spare]
+    assert len(left) * plots.WORD <= plots.NARROW
+    assert kind == "bars" or left[0] == "11 Nov"

@@ -169,6 +169,8 @@ def environment(**options: Any) -> Environment:
         day=days.day,
         spoken=days.spoken,
         away=days.away,
+        moment=days.moment,
+        clock=lambda when, reader: reader.moment(when, timezone.now()),
         away_short=display.away_short,
         money=display.money,
         in_days=display.in_days,

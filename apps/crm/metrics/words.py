@@ -31,7 +31,7 @@ def words(kind: Kind, value: Any, currency: str = "USD") -> str:
     if value is None:
         return "–"
     said = _WORDS.get(kind, str)(value)
-    return said if kind != "money" or currency == "USD" else f"{currency} {said.replace('$', '')}"
+    return said if kind != "money" or currency == "USD" else said.replace("$", f"{currency} ")
 
 
 def told(metric: Metric, row: Row, name: str) -> str:

@@ -14,6 +14,8 @@ from django.core.validators import MaxValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 
+from apps.crm.days import moment
+
 VIEWER, SPECIALIST, REVENUE, LEAD, ADMIN = ROLES = ("viewer", "specialist", "revenue", "lead", "admin")
 
 LAST_ADMIN = "Nobody else is an admin: make somebody one first."
@@ -192,6 +194,10 @@ class User(AbstractUser):
     def today(self, now: datetime) -> date:
         """This person's day of a moment: what the days of tasks are held against."""
         return now.astimezone(self.zone).date()
+
+    def moment(self, when: datetime | None, now: datetime) -> str:
+        """A moment on this person's clock, as "21 Nov, 09:00"; empty for none."""
+        return moment(when, self.today(now), self.zone)
 
     def want(self, *, digest: bool, digest_hour: int | None, mention_mail: bool, now: datetime) -> None:
         """Set which mail this person wants. A morning mail that is turned on comes from the next morning on."""

@@ -22,6 +22,7 @@ from apps.crm.pipeline import Stage
 from apps.crm.policy import Numbers
 from apps.web.display import GROUPS, amount
 from apps.web.rights import SignedIn
+from apps.web.views.changes import anew
 
 NOTICES_SHOWN = 3
 # What a person can say of a call that has not begun, of one that has, and of one that was marked.
@@ -85,13 +86,6 @@ def calls(request: HttpRequest) -> HttpResponse:
     return render(request, "web/calls.html", context)
 
 
-@require_safe
-def changed(request: SignedIn) -> HttpResponse:
-    """The desk and the counts of the bar drawn anew: what others have changed meanwhile."""
-    counted = render_to_string("web/_bar_counts.html", request=request)
-    return HttpResponse(_parts(request, timezone.now()) + counted)
-
-
 def calls_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """The whole desk drawn anew: what is said of a call moves it from one place to another."""
     return _parts(request, now)
@@ -99,6 +93,9 @@ def calls_parts(request: SignedIn, account: Account, *, now: datetime, moved: St
 
 def _parts(request: SignedIn, now: datetime) -> str:
     return render_to_string("web/_call_parts.html", _context(request, Policy.at(now)), request)
+
+
+changed = anew(_parts)
 
 
 def _context(request: SignedIn, numbers: Numbers) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,7 +12,6 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from apps.crm.days import day
 from apps.crm.keyset import page
 from apps.crm.models import Policy
 from apps.crm.policy import Numbers
@@ -188,7 +186,7 @@ def _row(event: Event, request: SignedIn, numbers: Numbers) -> Row:
         state=Word(event.get_state_display(), MEANINGS.get(Event.State(event.state), "")),
         sentence=one_line(event.sentence),
         so_far=_so_far(event, request, numbers),
-        received=_moment(event.received_at, request, numbers),
+        received=request.user.moment(event.received_at, numbers.now),
         account=event.account_id,
         name=account.name if account else "",
         actions=tuple(_actions(event)) if request.user.may("event") else (),
@@ -210,7 +208,7 @@ def _actions(event: Event) -> list[str]:
 def _so_far(event: Event, request: SignedIn, numbers: Numbers) -> str:
     """What happens next, or who stepped in, in a line."""
     if event.due_at and event.tries:
-        when = _moment(event.due_at, request, numbers)
+        when = request.user.moment(event.due_at, numbers.now)
         return f"Try {event.tries + 1} of {TRIES} from {when}."
     if event.state == Event.State.WAITING:
         soon = LATE if event.is_late(numbers.now) else "It is applied within seconds."
@@ -220,9 +218,3 @@ def _so_far(event: Event, request: SignedIn, numbers: Numbers) -> str:
     if event.by:
         return f"{'Ignored by' if event.state == Event.State.IGNORED else 'Tried again for'} {event.by}."
     return ""
-
-
-def _moment(when: datetime, request: SignedIn, numbers: Numbers) -> str:
-    """A moment in the reader's own time: "21 Nov, 09:00"."""
-    local = when.astimezone(ZoneInfo(request.user.time_zone))
-    return f"{day(local.date(), numbers.today)}, {local:%H:%M}"

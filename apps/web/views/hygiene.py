@@ -17,6 +17,7 @@ from apps.crm.keyset import count_text, counts, page
 from apps.crm.models import Account, Note, Policy, StageTransition
 from apps.crm.policy import Numbers
 from apps.web.rights import SignedIn
+from apps.web.views.changes import anew
 
 NOTICES_SHOWN, FEW, MANY = 3, 8, 50
 
@@ -86,13 +87,6 @@ def hygiene(request: HttpRequest) -> HttpResponse:
     return render(request, "web/hygiene.html", {**context, **any_account})
 
 
-@require_safe
-def changed(request: SignedIn) -> HttpResponse:
-    """The contradictions and the counts of the bar drawn anew: what others have changed meanwhile."""
-    counted = render_to_string("web/_bar_counts.html", request=request)
-    return HttpResponse(_parts(request, timezone.now()) + counted)
-
-
 def hygiene_parts(
     request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None
 ) -> str:
@@ -102,6 +96,9 @@ def hygiene_parts(
 
 def _parts(request: SignedIn, now: datetime) -> str:
     return render_to_string("web/_hygiene_parts.html", _context(request, Policy.at(now)), request)
+
+
+changed = anew(_parts)
 
 
 def _context(request: SignedIn, numbers: Numbers) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
@@ -214,8 +213,5 @@ def _told(message: Message, request: HttpRequest) -> str:
 
 
 def _moment(when: datetime | None, request: HttpRequest) -> str:
-    """A moment in the reader's own time, such as "21 Nov, 09:00"."""
-    if when is None:
-        return ""
-    local = when.astimezone(ZoneInfo(request.user.time_zone))  # type: ignore[union-attr]
-    return f"{local.day} {local:%b, %H:%M}"
+    """A moment in the reader's own time."""
+    return request.user.moment(when, timezone.now())  # type: ignore[union-attr]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -44,11 +43,8 @@ def found(name: str) -> Playbook:
 
 
 def _moment(when: datetime | None, request: SignedIn) -> str:
-    """A moment in the reader's own time, such as "21 Nov, 09:00"."""
-    if when is None:
-        return ""
-    local = when.astimezone(ZoneInfo(request.user.time_zone))
-    return f"{local.day} {local:%b, %H:%M}"
+    """A moment in the reader's own time."""
+    return request.user.moment(when, timezone.now())
 
 
 def _switched(request: SignedIn, switch: Switch | None, now: datetime) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def _of(
 ) -> dict[str, Any]:
     return {
         "state": "open" if found.is_open(numbers) else "closed",
+        "today": numbers.today,
         "survey": found,
         "ends_on": numbers.day_of(found.ends_at(numbers)),
         "answered_on": found.changed_at and numbers.day_of(found.changed_at),

@@ -21,6 +21,7 @@ from apps.web.display import GROUPS, away_short
 from apps.web.links import Choice, Head, Link, counted, heads, query, rows_on_screen
 from apps.web.rights import SignedIn
 from apps.web.tables import Word
+from apps.web.views.changes import anew
 from apps.web.views.daily import NOTICES_SHOWN
 
 HEADS = (
@@ -74,13 +75,6 @@ def tasks(request: SignedIn) -> HttpResponse:
     )
 
 
-@require_safe
-def changed(request: SignedIn) -> HttpResponse:
-    """The rows and the counts drawn anew: what others have changed meanwhile."""
-    counts = render_to_string("web/_bar_counts.html", request=request)
-    return HttpResponse(_parts(request, timezone.now()) + counts)
-
-
 def tasks_parts(request: SignedIn, account: Account, *, now: datetime, moved: StageTransition | None) -> str:
     """The rows of the page and its counts, drawn anew as far as they were shown."""
     return _parts(request, now)
@@ -89,6 +83,9 @@ def tasks_parts(request: SignedIn, account: Account, *, now: datetime, moved: St
 def _parts(request: SignedIn, now: datetime) -> str:
     listed, _ = _listed(request, _asked(request, now), rows_on_screen(request))
     return render_to_string("web/_task_parts.html", listed, request)
+
+
+changed = anew(_parts)
 
 
 def _asked(request: SignedIn, now: datetime) -> TaskFilter:
