@@ -347,3 +347,12 @@ def test_calls_say_the_contacts_own_time_and_the_team_link_is_one_click_away(bro
     page = get(browser, of)
     assert "22 Nov, 09:00 (04:00 in New York)" in said(page)
     assert 'href="https://book.example/team" target="_blank" rel="noopener"' in page.text
+
+
+def test_an_account_with_many_labels_shows_the_first_and_folds_the_others(browser):
+    here = account(S.NEW)
+    for number in range(11):
+        here.labels.add(Label.objects.create(name=f"Label {number:02}"))
+    before, _, folded = browser.get(f"/accounts/{here.pk}/").text.partition("<summary class=\"chip\">+3 labels")
+    assert [f"Take off the label Label {number:02}" in before for number in range(11)] == [True] * 8 + [False] * 3
+    assert all(f"Take off the label Label {number:02}" in folded for number in (8, 9, 10))

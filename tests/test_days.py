@@ -104,5 +104,6 @@ def test_a_moment_is_told_on_the_readers_own_clock_with_the_year_where_it_is_ano
         ("2028-02-01T09:00:00Z", "1 Jan 2027, 01:30"),
     ):
         with time_machine.travel(now, tick=False):
+            client.force_login(me)
             for address in ("/import/", f"/import/{upload.pk}/"):
                 assert said in text_of(client.get(address))
