@@ -350,7 +350,7 @@ def test_calls_say_the_contacts_own_time_and_the_team_link_is_one_click_away(bro
 
 
 def test_an_account_with_many_labels_shows_the_first_and_folds_the_others(browser):
-    here = account(S.NEW)
+    here = account(Stage.NEW)
     for number in range(11):
         here.labels.add(Label.objects.create(name=f"Label {number:02}"))
     before, _, folded = browser.get(f"/accounts/{here.pk}/").text.partition("<summary class=\"chip\">+3 labels")
