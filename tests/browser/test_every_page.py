@@ -182,7 +182,7 @@ def test_numbers_print_in_black_on_white_without_what_is_pressed(page, login):
 MARKS = """() => [...document.querySelectorAll(".plot .mark")].map((mark) => {
   const text = mark.querySelector("text");
   const seen = () => getComputedStyle(text).visibility === "visible";
-  const [before, room] = [seen(), mark.ownerSVGElement.getBoundingClientRect()];
+  const [before, room] = [seen(), mark.closest(".plot").getBoundingClientRect()];
   mark.focus();
   mark.getAnimations({ subtree: true }).forEach((one) => one.finish());
   const { left, right } = text.getBoundingClientRect();
@@ -205,6 +205,9 @@ def test_each_value_of_a_plot_is_on_the_screen_and_read_aloud_where_the_keyboard
         marks = page.evaluate(MARKS)
         drawn += len(marks)
         wrong += [(path, mark) for mark in marks if not all(mark.values())]
+        page.set_viewport_size({"width": 360, "height": 800})
+        wrong += [(path, "360", mark) for mark in page.evaluate(MARKS) if not all(mark.values())]
+        page.set_viewport_size({"width": 1280, "height": 720})
         read = page.locator("main").aria_snapshot()
         wrong += [(path, mark["words"]) for mark in marks if f'img "{mark["words"]}"' not in read]
         for mark in marks[1:2]:
