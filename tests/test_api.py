@@ -40,6 +40,16 @@ def test_a_login_of_the_pages_is_no_token(db):
     assert_error(client.get("/api/v1/accounts"), 401, "unauthorized")
 
 
+@pytest.mark.parametrize("host", ["", "evil.example", "a b"])
+@pytest.mark.parametrize("path", ["/api/v1/accounts", "/hooks/stripe/"])
+def test_a_program_that_asks_another_host_is_told_so_in_our_form_and_a_person_by_a_page(client, path, host):
+    for answer in (client.get(path, HTTP_HOST=host), client.post(path, HTTP_HOST=host)):
+        assert_error(answer, 400, "malformed", "host")
+    page = client.get("/", HTTP_HOST=host)
+    assert page.status_code == 400
+    assert "This request cannot be read" in page.text
+
+
 WRITES = [
     ("PUT", "/accounts", {"accounts": [{"external_id": "new", "name": "New"}]}, "edit"),
     (

@@ -85,7 +85,7 @@ def test_a_new_task_is_for_the_readers_own_today_before_anything_is_typed(client
     for moment, day in ((midnight(reader) - MINUTE, "2026-11-22"), (midnight(reader), "2026-11-23")):
         with time_machine.travel(moment, tick=False):
             client.force_login(me)
-            for page in (f"/accounts/{here.pk}/forms/task/?from=account", "/"):
+            for page in (f"/accounts/{here.pk}/forms/task/?from=account", "/daily/forms/"):
                 form = client.get(page).text
                 assert f'name="due_on" required value="{day}"' in form, page
             asked = client.post("/daily/many/task/ask/", {"ids": here.pk}).text

@@ -136,8 +136,8 @@ def test_the_past_does_not_redraw_itself_and_what_it_would_be_today_stands_besid
         ["As kept on 4 Nov 2026. Today it would be: Accounts 5, Kept 2, Lost 3."],
     ]
     assert ndr == [
-        ["Jul 2026", "Entered the pipeline", "4", "$800", "$600", "75%"],
-        ["As kept on 4 Nov 2026. Today it would be: Accounts 5, First month $950, Third month $400."],
+        ["Jul 2026", "Entered the pipeline", "4", "$800.00", "$600.00", "75%"],
+        ["As kept on 4 Nov 2026. Today it would be: Accounts 5, First month $950.00, Third month $400.00."],
     ]
     assert [f"Jul 2026: {share}" in page for share in ("75%", "40%")] == [True, False]
     # What is still as it was leads to its accounts, and so does what it would be; what was, is behind nothing.
@@ -288,9 +288,9 @@ def test_what_is_due_is_told_to_a_program_of_those_who_may_take_it_out():
 
 def test_figures_of_money_under_one_another_have_one_precision():
     told = [words("money", Decimal(of)) for of in ("31713", "9038.55", "0.4", "-12.6", "1234567.5")]
-    assert told == ["$31,713", "$9,039", "$0", "−$13", "$1,234,568"]
-    assert words("money", Decimal("-0.2")) == "$0"
-    assert words("money", Decimal("-9.6"), "EUR") == "−EUR 10"
+    assert told == ["$31,713.00", "$9,038.55", "$0.40", "−$12.60", "$1,234,567.50"]
+    assert words("money", Decimal("-0.002")) == "$0.00"
+    assert words("money", Decimal("-9.6"), "EUR") == "−EUR 9.60"
 
 
 @pytest.mark.parametrize("kind", ["line", "columns", "bars"])

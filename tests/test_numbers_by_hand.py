@@ -284,7 +284,7 @@ def test_leads_are_told_the_week_once_on_monday_morning_by_their_own_clock(told)
         "Aug 2026: 1 of 2 kept so far; goal missed by 1",
         "Week of 16 Nov: 1 entered, 0 outreaches, 0 calls held, 0 closed",
         "Entered in Nov 2026: 100% of 1 in week one, 50% of 2 by T-14",
-        "Week of 30 Nov: $409 due, $398 risk-adjusted",
+        "Week of 30 Nov: $409.00 due, $397.85 risk-adjusted",
     ):
         assert said in mail.text
     assert weekly.tell(now=there + timedelta(hours=5)) == 1

@@ -9,8 +9,8 @@ from apps.crm.metrics.base import Kind, Metric, Row
 
 
 def _dollars(value: Any) -> str:
-    """Whole dollars: figures that stand under one another have one precision; the files have the cents."""
-    return f"{'−' if round(value) < 0 else ''}${abs(value):,.0f}"
+    """Dollars and cents: figures that stand under one another have one precision."""
+    return f"{'−' if round(value, 2) < 0 else ''}${abs(value):,.2f}"
 
 
 def _may(value: int) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -47,8 +48,20 @@ _CODES: dict[type[Exception], str] = {
 def answer(error: Exception, context: Mapping[str, Any]) -> Response:
     """The answer to any exception of a view."""
     status, code, sentence = _describe(error)
-    body = {"error": code, "detail": sentence, "request_id": _request_id()}
-    return Response(body, status=status, headers=dict(_headers(error)))
+    return Response(_body(code, sentence), status=status, headers=dict(_headers(error)))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer to what is refused before any view, such as an unknown host: a program's is one of ours, too."""
+    if request.path_info.startswith(("/api/", "/hooks/")):
+        return JsonResponse(
+            _body("malformed", "This request is not for us: its host or form is wrong."), status=400
+        )
+    return defaults.bad_request(request, exception)
+
+
+def _body(code: str, sentence: str) -> dict[str, str | None]:
+    return {"error": code, "detail": sentence, "request_id": _request_id()}
 
 
 def _describe(error: Exception) -> tuple[int, str, str]:

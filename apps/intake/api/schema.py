@@ -40,8 +40,8 @@ def describe(
     once: bool = False,
 ) -> Callable[[Any], Any]:
     """What the schema says of a method: what goes in, what comes out, and each status it can answer with."""
-    reads = {query: (422,), body: (400, 413, 415, 422)}
-    errors = {401, 403, 429, *(reads[query] if query else ()), *(reads[body] if body else ())}
+    reads = {query: (422,), body: (413, 415, 422)}
+    errors = {400, 401, 403, 429, *(reads[query] if query else ()), *(reads[body] if body else ())}
     errors |= ({404} if missing else set()) | ({409} if refused or once else set())
     return extend_schema(
         operation_id=operation,
